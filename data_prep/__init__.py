@@ -1,0 +1,1 @@
+"""Preparation of videos into TFRecord datasets: `python -m data_prep`."""

@@ -1,0 +1,129 @@
+"""Every setting of the program, as frozen dataclasses.
+
+    model = ModelConfig(tower="resnet101", segments=7)
+    model = dataclasses.replace(model, blocks=1)
+
+Flags are made from these classes once (`stfn_keras.flags`); every run writes
+the resolved values to its `config.json`, and every exported model carries them.
+Marks: P stated by the poster, T taken from a named public source, C our choice.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from stfn_keras.errors import UserError
+
+FLOW_BOUND = 20.0  # pixels per frame at the stored size (T: TSN)
+
+TOWERS = (
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "inception_v3",
+    "mobilenet_v2",
+    "efficientnet_lite0",
+    "tiny",
+)
+NETWORKS = ("stfn", "spatial", "temporal", "late_fusion", "feature_fusion")
+DIRECTIONS = ("bi", "uni")
+FUSIONS = ("average", "maximum", "multiply")
+RESIDUALS = ("fused", "own")
+STAGES = ("rgb", "flow", "fusion", "end_to_end")
+
+
+def option(default: Any, help: str, choices: tuple = ()) -> Any:
+    """A dataclass field whose help text and choices its flag shows."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+def check_choices(config: Any) -> None:
+    """Raise UserError where a field's value is not one of its choices."""
+    for item in dataclasses.fields(config):
+        choices = item.metadata.get("choices")
+        values = getattr(config, item.name)
+        for value in values if isinstance(values, tuple) else (values,):
+            if choices and value not in choices:
+                raise UserError(
+                    f"--{item.name} must be one of {', '.join(map(str, choices))}. "
+                    f"Received: {value!r}"
+                )
+
+
+def check_at_least(config: Any, minimum: float, *names: str) -> None:
+    """Raise UserError where a named field is below `minimum`."""
+    for name in names:
+        if getattr(config, name) < minimum:
+            raise UserError(
+                f"--{name} must be {minimum} or more. Received: {getattr(config, name)}"
+            )
+
+
+@dataclass(frozen=True)
+class PreparationConfig:
+    """How videos become encoded snippets; carried by data and models alike."""
+
+    flow: tuple[str, ...] = option(
+        ("dis",), "named flow presets to compute, comma-separated"
+    )
+    snippets: int = option(25, "snippets kept per video, evenly spread (T: TSN)")
+    pairs: int = option(5, "flow pairs per snippet: 5 give 10 channels (T: TSN)")
+    rgb_per_snippet: int = option(1, "consecutive RGB frames kept per snippet")
+    size: str = option(
+        "256", "short side in pixels at most (never enlarged), or WIDTHxHEIGHT"
+    )
+    flip: bool = option(True, "a mirror image keeps its class; --noflip where not")
+
+    def __post_init__(self) -> None:
+        check_at_least(self, 1, "snippets", "pairs", "rgb_per_snippet")
+        if not self.flow:
+            raise UserError("--flow must name at least one preset. Received: none")
+        parts = self.size.split("x")
+        if len(parts) > 2 or not all(p.isdigit() and int(p) >= 16 for p in parts):
+            raise UserError(
+                "--size must be a short side such as 256, or WIDTHxHEIGHT such as "
+                f"340x256, of 16 pixels or more. Received: {self.size!r}"
+            )
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A network: which towers, and how their features are fused over time."""
+
+    network: str = option(
+        "stfn", "what to build; all but stfn are the poster's baselines", NETWORKS
+    )
+    tower: str = option("resnet101", "the network of both streams (P)", TOWERS)
+    segments: int = option(7, "segments T per video (P: 7 is best)")
+    rgb_size: int = option(0, "side of the RGB input in pixels; 0: the tower's own")
+    flow_size: int = option(0, "side of the flow input in pixels; 0: as --rgb_size")
+    pairs: int = option(5, "flow pairs per segment: 2 channels each (T: TSN)")
+    width: int = option(
+        0, "channels of each res-inception branch; 0: a quarter of the features (C)"
+    )
+    blocks: int = option(2, "spatio-temporal fusion blocks (P: 2 is best)")
+    direction: str = option("bi", "direction of fusion (P: bi is best)", DIRECTIONS)
+    fusion: str = option("average", "fusion operation (P: average is best)", FUSIONS)
+    residual: str = option("fused", "what a block's shortcut carries (C)", RESIDUALS)
+    dropout: float = option(0.5, "dropout before each classifier of the fusion (C)")
+    flow_weight: float = option(
+        1.0, "weight of the flow logits against the RGB logits in their mean (C)"
+    )
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check_at_least(self, 1, "segments", "pairs")
+        check_at_least(self, 0, "rgb_size", "flow_size", "width", "blocks")
+        check_at_least(self, 0.0, "dropout", "flow_weight")
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The input streams that the network reads."""
+        return {"spatial": ("rgb",), "temporal": ("flow",)}.get(
+            self.network, ("rgb", "flow")
+        )
+
+    @property
+    def is_consensus(self) -> bool:
+        """Whether the video's logits are a mean over independent segments."""
+        return self.network in ("spatial", "temporal", "late_fusion")

@@ -1,0 +1,94 @@
+"""Flags made from the configuration dataclasses, once, and read back from them.
+
+    flags.define(ModelConfig)
+    def main(_):
+        config = flags.read(ModelConfig)
+    flags.run(main)
+"""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from absl import app
+from absl import flags as absl_flags
+
+from stfn_keras.errors import UserError
+
+Config = TypeVar("Config")
+
+
+def define(cls: type, prefix: str = "", defaults: Any = None) -> None:
+    """Define one absl flag for each field of a dataclass that has a help text.
+
+    Args:
+        cls: The dataclass; fields made by `config.option` become flags.
+        prefix: Put before each flag's name, as in `--rgb_epochs`.
+        defaults: An instance whose values replace the class's defaults.
+    """
+    instance = defaults if defaults is not None else cls()
+    for item in dataclasses.fields(cls):
+        if "help" not in item.metadata:
+            continue
+        name, value = prefix + item.name, getattr(instance, item.name)
+        text, choices = item.metadata["help"], item.metadata["choices"]
+        if isinstance(value, bool):
+            absl_flags.DEFINE_bool(name, value, text)
+        elif isinstance(value, tuple):
+            absl_flags.DEFINE_list(name, [str(v) for v in value], text)
+        elif isinstance(value, int):
+            absl_flags.DEFINE_integer(name, value, text)
+        elif isinstance(value, float):
+            absl_flags.DEFINE_float(name, value, text)
+        elif choices:
+            absl_flags.DEFINE_enum(name, value, list(choices), text)
+        else:
+            absl_flags.DEFINE_string(name, value, text)
+
+
+def read(cls: type[Config], prefix: str = "", defaults: Any = None) -> Config:
+    """Make the dataclass from the parsed flags.
+
+    Raises:
+        UserError: A list holds something that is not of its fields' type, or the
+            dataclass refuses a value.
+    """
+    values = {}
+    instance = defaults if defaults is not None else cls()
+    for item in dataclasses.fields(cls):  # type: ignore[arg-type]
+        value = getattr(instance, item.name)
+        if "help" in item.metadata:
+            value = _parsed(prefix + item.name, value)
+        values[item.name] = value
+    return cls(**values)
+
+
+def _parsed(name: str, default: Any) -> Any:
+    value = absl_flags.FLAGS[name].value
+    if not isinstance(default, tuple):
+        return value
+    kind = type(default[0]) if default else str
+    try:
+        return tuple(kind(v) for v in value)
+    except ValueError as error:
+        raise UserError(
+            f"--{name} must be a comma-separated list of {kind.__name__} values. "
+            f"Received: {','.join(map(str, value))}"
+        ) from error
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Parse the flags and call `main`; a UserError becomes one line and exit 1."""
+
+    def guarded(argv: Sequence[str]) -> None:
+        try:
+            main(argv)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("stopped; the same command continues", file=sys.stderr)
+            sys.exit(130)
+
+    app.run(guarded)
