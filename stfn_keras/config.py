@@ -127,3 +127,125 @@ class ModelConfig:
     def is_consensus(self) -> bool:
         """Whether the video's logits are a mean over independent segments."""
         return self.network in ("spatial", "temporal", "late_fusion")
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """How one training stage optimises; flags carry the stage's name in front."""
+
+    epochs: int = option(30, "epochs")
+    batch: int = option(16, "videos per batch")
+    rate: float = option(5e-5, "learning rate")
+    optimizer: str = option("adam", "optimizer", ("sgd", "adam", "adamw"))
+    schedule: str = option("step", "rate schedule", ("step", "cosine", "constant"))
+    milestones: tuple[int, ...] = option(
+        (), "epochs after which the step schedule divides the rate by 10"
+    )
+    warmup: float = option(0.0, "epochs of linear warm-up")
+    weight_decay: float = option(0.0, "weight decay")
+    clip_norm: float = option(0.0, "gradient-norm clip over all variables; 0: none")
+    label_smoothing: float = option(0.0, "label smoothing")
+    dropout: float = option(0.5, "dropout before the classifier in this stage")
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check_at_least(self, 0, "epochs", "warmup", "weight_decay", "clip_norm")
+        check_at_least(self, 1, "batch")
+
+
+@dataclass(frozen=True)
+class PixelStageConfig(StageConfig):
+    """A stage that reads pixels: a tower, or the whole network."""
+
+    segments: int = option(3, "segments drawn per video (T: TSN)")
+    frozen: float = option(0.0, "fraction of each tower's layers kept as loaded")
+    partial_batchnorm: bool = option(
+        True, "freeze every batch normalisation but a tower's first (T: TSN)"
+    )
+    scales: tuple[float, ...] = option(
+        (1.0, 0.875, 0.75, 0.66),
+        "sides of the training crops over the short side, descending (T: TSN)",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(self, 1, "segments")
+        if not self.scales or not all(0.0 < scale <= 1.0 for scale in self.scales):
+            raise UserError(
+                f"crop scales must lie in 0..1, 0 excluded. Received: {self.scales}"
+            )
+        if not 0.0 <= self.frozen <= 1.0:
+            raise UserError(
+                f"the frozen fraction must be in 0..1. Received: {self.frozen}"
+            )
+
+
+# T: TSN, both towers. Its fivefold rate of the flow tower's first layer is left out.
+RGB_STAGE = PixelStageConfig(
+    epochs=80, batch=128, rate=1e-3, optimizer="sgd", milestones=(30, 60),
+    weight_decay=5e-4, clip_norm=20.0, dropout=0.8,
+)  # fmt: skip
+FLOW_STAGE = PixelStageConfig(
+    epochs=340, batch=128, rate=1e-3, optimizer="sgd", milestones=(190, 300),
+    weight_decay=5e-4, clip_norm=20.0, dropout=0.7, scales=(1.0, 0.875, 0.75),
+)  # fmt: skip
+# T: Temporal-Inception.
+FUSION_STAGE = StageConfig(
+    epochs=30, batch=16, rate=5e-5, milestones=(10, 20), dropout=0.2
+)
+# C: the fusion recipe at a tenth of its rate, on pixels.
+END_TO_END_STAGE = PixelStageConfig(
+    epochs=10, batch=16, rate=5e-6, schedule="constant", dropout=0.2, segments=7
+)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What `train.py` does besides the network and the stages' own settings."""
+
+    split: int = option(1, "which of the data's splits to train on, from 1")
+    stages: tuple[str, ...] = option(
+        ("rgb", "flow", "fusion"),
+        "stages to run, in this order: rgb, flow, fusion, end_to_end",
+        STAGES,
+    )
+    seed: int = option(0, "seed of weights, draws and shuffles")
+    flow: str = option("", "which of the data's flow fields to use; empty: its first")
+    rgb_weights: str = option(
+        "imagenet", "weights of the towers: imagenet, none, or a local .weights.h5"
+    )
+    flow_init: str = option(
+        "cross_modality",
+        "flow tower from the RGB weights by cross-modality initialisation (T: TSN)",
+        ("cross_modality", "none"),
+    )
+    feature_views: int = option(
+        1, "views per snippet in the feature cache: 1 centre, 2 also mirrored", (1, 2)
+    )
+    stream_loss: float = option(
+        0.0, "weight of each stream's own cross-entropy in the fusion (C)"
+    )
+    rgb: PixelStageConfig = RGB_STAGE
+    flow_stage: PixelStageConfig = FLOW_STAGE
+    fusion: StageConfig = FUSION_STAGE
+    end_to_end: PixelStageConfig = END_TO_END_STAGE
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check_at_least(self, 1, "split")
+        wrong = [a for a, b in zip(self.stages, self.stages[1:], strict=False)
+                 if STAGES.index(a) >= STAGES.index(b)]  # fmt: skip
+        if wrong:
+            raise UserError(
+                f"--stages must keep the order {', '.join(STAGES)}. "
+                f"Received: {', '.join(self.stages)}"
+            )
+
+    def stage(self, name: str) -> StageConfig:
+        """The settings of the stage of that name."""
+        return {
+            "rgb": self.rgb,
+            "flow": self.flow_stage,
+            "fusion": self.fusion,
+            "end_to_end": self.end_to_end,
+        }[name]

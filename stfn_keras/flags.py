@@ -1,9 +1,9 @@
 """Flags made from the configuration dataclasses, once, and read back from them.
 
-    flags.define(ModelConfig)
-    def main(_):
-        config = flags.read(ModelConfig)
-    flags.run(main)
+flags.define(ModelConfig)
+def main(_):
+config = flags.read(ModelConfig)
+flags.run(main)
 """
 
 import dataclasses

@@ -1,0 +1,53 @@
+"""Evaluate a run on its test videos: `python evaluate.py --run RUN`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags as absl_flags
+
+from stfn_keras import flags
+
+
+def define_flags() -> None:
+    """Define every flag of the command."""
+    absl_flags.DEFINE_string("run", None, "run directory", required=True)
+    absl_flags.DEFINE_string("data", None, "where the run's data lie now, if moved")
+    absl_flags.DEFINE_string(
+        "views", "", "SxC: samplings and crops per video; empty: the centre view"
+    )
+    absl_flags.DEFINE_integer(
+        "max_views_per_batch", 32, "views per forward pass", lower_bound=1
+    )
+    absl_flags.DEFINE_string("report", None, "report directory, if not RUN/report")
+    absl_flags.DEFINE_bool("json", False, "print the metrics as one JSON object")
+
+
+def main(_: Sequence[str]) -> None:
+    """Evaluate, then print the accuracies and where the report is."""
+    from stfn_keras.evaluation.evaluate import evaluate
+    from stfn_keras.training.run import Run
+
+    values = absl_flags.FLAGS
+    opened = Run.open(Path(values.run))
+    report = Path(values.report) if values.report else opened.folder / "report"
+    found = evaluate(
+        opened,
+        values.views,
+        values.max_views_per_batch,
+        Path(values.data) if values.data else None,
+        report,
+    )
+    if values.json:
+        print(json.dumps(found))
+        return
+    print(f"test videos          {found['videos']}")
+    for name in [n for n in found if n.endswith(("top1", "top5", "accuracy"))]:
+        print(f"{name:<27}{100 * found[name]:6.2f} %")
+    print(f"report: {report / 'index.html'}")
+
+
+def run() -> None:
+    """Entry point of the console script."""
+    define_flags()
+    flags.run(main)

@@ -1,0 +1,268 @@
+"""The input pipeline: TFRecord shards -> batches of uint8 views (tf.data).
+
+    source = open_source(folder, manifest, split=1, role="r", flow="dis",
+                         sizes={"rgb": 224, "flow": 224})
+    train = training_batches(source, segments=7, batch=16, ...)
+    test = view_batches(source, segments=7, samplings=1, crops=10, batch=32)
+
+Only the drawn snippets are decoded, and shuffle buffers hold encoded snippets.
+The order of videos and every draw are functions of (seed, epoch).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from stfn_keras.data.manifest import Manifest
+from stfn_keras.data.sampling import fixed_positions, segment_bounds
+from stfn_keras.errors import UserError
+from stfn_keras.video import view
+
+SHUFFLE_BUFFER = 512  # videos, as encoded drawn snippets
+
+
+@dataclass(frozen=True)
+class Source:
+    """Shards and what is to be read from them."""
+
+    files: tuple[Path, ...]
+    manifest: Manifest
+    flow: str
+    sizes: dict[str, int]  # side of each stream's input in pixels
+
+    @property
+    def pairs(self) -> int:
+        """Flow pairs per snippet."""
+        return int(self.manifest.flow[self.flow]["pairs"])
+
+    @property
+    def videos(self) -> int:
+        """Videos in the shards."""
+        names = {file.name for file in self.files}
+        return sum(s.videos for s in self.manifest.shards if s.file in names)
+
+
+def open_source(
+    folder: Path,
+    manifest: Manifest,
+    split: int,
+    role: str,
+    flow: str,
+    sizes: dict[str, int],
+) -> Source:
+    """The shards of one role of one split.
+
+    Raises:
+        UserError: The data have no such split, no video of that role, or no flow
+            field of that name.
+    """
+    if not 1 <= split <= manifest.splits:
+        raise UserError(
+            f"--split must be 1 to {manifest.splits} for the data in {folder}. "
+            f"Received: {split}"
+        )
+    if flow not in manifest.flow:
+        raise UserError(
+            f"the data in {folder} hold the flow {', '.join(manifest.flow)}. "
+            f"Received --flow={flow}: prepare the data with it, or name another"
+        )
+    files = manifest.shard_files(folder, split, role)
+    if not files:
+        words = {"r": "training", "e": "test", "v": "validation"}
+        raise UserError(
+            f"split {split} of the data in {folder} has no {words[role]} videos"
+        )
+    return Source(tuple(files), manifest, flow, sizes)
+
+
+def _parse(source: Source, record: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parse one record; JPEGs stay encoded."""
+    snippets, per = source.manifest.snippets, source.manifest.rgb_per_snippet
+    features = {
+        "video/id": tf.io.FixedLenFeature([], tf.string),
+        "video/label": tf.io.FixedLenFeature([], tf.int64),
+        "video/height": tf.io.FixedLenFeature([], tf.int64),
+        "video/width": tf.io.FixedLenFeature([], tf.int64),
+    }
+    if "rgb" in source.sizes:
+        features["snippet/rgb"] = tf.io.FixedLenFeature([snippets * per], tf.string)
+    if "flow" in source.sizes:
+        features["flow/" + source.flow] = tf.io.FixedLenFeature([snippets], tf.string)
+    parsed = tf.io.parse_single_example(record, features)
+    video = {
+        "id": parsed["video/id"],
+        "label": parsed["video/label"],
+        "height": tf.cast(parsed["video/height"], tf.int32),
+        "width": tf.cast(parsed["video/width"], tf.int32),
+    }
+    if "rgb" in source.sizes:
+        video["rgb"] = parsed["snippet/rgb"][::per]  # (K,), a snippet's first frame
+    if "flow" in source.sizes:
+        video["flow"] = parsed["flow/" + source.flow]  # (K,)
+    return video
+
+
+def take(video: dict[str, tf.Tensor], positions: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Keep the encoded snippets at `positions`, int (T,)."""
+    kept = {key: tf.gather(video[key], positions) for key in ("rgb", "flow")
+            if key in video}  # fmt: skip
+    return {**video, **kept}
+
+
+def look(
+    source: Source, video: dict[str, tf.Tensor], crops: list[tf.Tensor], segments: int
+) -> dict[str, tf.Tensor]:
+    """Decode a video's snippets once and take crops of both streams alike.
+
+    Args:
+        source: What is read.
+        video: A parsed video that keeps T snippets.
+        crops: C crops, each int32 (5,); see `stfn_keras.video.view`.
+        segments: T.
+
+    Returns:
+        `rgb` uint8 (C, T, H, W, 3) and `flow` uint8 (C, T, H2, W2, 2L), those in use.
+    """
+    views, sizes = {}, source.sizes
+    if "rgb" in video:
+        frames = view.decode_frames(video["rgb"])
+        views["rgb"] = [view.crop_rgb(frames, crop, sizes["rgb"]) for crop in crops]
+    if "flow" in video:
+        codes = view.decode_flows(
+            video["flow"], video["height"], video["width"], source.pairs
+        )
+        views["flow"] = [view.crop_flow(codes, crop, sizes["flow"]) for crop in crops]
+    return {
+        key: tf.stack([tf.ensure_shape(v, [segments, *v.shape[1:]]) for v in values])
+        for key, values in views.items()
+    }
+
+
+def draw_positions(snippets: int, segments: int, seed: tf.Tensor) -> tf.Tensor:
+    """One random snippet in each of T segments; int32 (T,)."""
+    bounds = segment_bounds(snippets, segments)
+    draws = tf.random.stateless_uniform([segments], seed)
+    lengths = tf.constant(np.diff(bounds), tf.float32)
+    offsets = tf.minimum(tf.floor(draws * lengths), lengths - 1.0)
+    return tf.constant(bounds[:-1], tf.int32) + tf.cast(offsets, tf.int32)
+
+
+def _records(files: tuple[Path, ...], order: np.ndarray) -> tf.data.Dataset:
+    names = tf.data.Dataset.from_tensor_slices([str(files[i]) for i in order])
+    return names.interleave(
+        tf.data.TFRecordDataset, cycle_length=4, num_parallel_calls=4,
+        deterministic=True,
+    )  # fmt: skip
+
+
+def training_batches(
+    source: Source,
+    *,
+    segments: int,
+    batch: int,
+    seed: int,
+    epoch: int,
+    scales: tuple[float, ...],
+    transform: Callable[[dict, tf.Tensor], tuple],
+) -> tf.data.Dataset:
+    """One epoch of training batches: random snippets, crops and mirror images.
+
+    Args:
+        source: The training shards.
+        segments: Segments T drawn per video.
+        batch: Videos per batch. A last, smaller batch is dropped unless it is the
+            only one: batch statistics of a few videos do harm.
+        seed: Seed of the run.
+        epoch: Number of the epoch; with `seed` it fixes every draw.
+        scales: Sides of the crops over the short side.
+        transform: Maps (inputs, label) of one video to what the network is fitted on.
+
+    Returns:
+        Batches of `transform`'s results; inputs uint8 (batch, T, H, W, C).
+    """
+    snippets, flip = source.manifest.snippets, source.manifest.flip
+    order = np.random.default_rng([seed, epoch]).permutation(len(source.files))
+    # Seeds of distinct videos and epochs never meet: one counter per video and draw.
+    seeds = tf.constant([seed, epoch], tf.int64)
+
+    def drawn(index: tf.Tensor, record: tf.Tensor) -> tuple[dict, tf.Tensor]:
+        video = _parse(source, record)
+        state = tf.random.experimental.stateless_fold_in(seeds, index)
+        return take(video, draw_positions(snippets, segments, state)), state
+
+    def decoded(video: dict, state: tf.Tensor) -> tuple:
+        crop = view.random_crop(
+            video["height"],
+            video["width"],
+            tf.random.experimental.stateless_fold_in(state, 1),
+            scales,
+            flip,
+        )
+        inputs = look(source, video, [crop], segments)
+        return transform({k: v[0] for k, v in inputs.items()}, video["label"])
+
+    data = _records(source.files, order).enumerate()
+    data = data.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
+    buffer = min(SHUFFLE_BUFFER, source.videos)
+    data = data.shuffle(buffer, seed=seed * 1_000_003 + epoch)
+    data = data.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
+    data = data.batch(batch, drop_remainder=source.videos >= batch)
+    return data.prefetch(tf.data.AUTOTUNE)
+
+
+def view_batches(
+    source: Source, *, segments: int, samplings: int, crops: int, batch: int
+) -> tf.data.Dataset:
+    """Every view of every video once, in the order of the shards.
+
+    Args:
+        source: The shards to read.
+        segments: Segments T of one view.
+        samplings: Samplings S of the segments per video.
+        crops: Crops C per sampling.
+        batch: Views per batch; the last batch may be smaller.
+
+    Returns:
+        Batches of (inputs, {`id`, `label`}); S x C consecutive views per video.
+
+    Raises:
+        UserError: `crops` is not offered, or it mirrors data that must not be.
+    """
+    if crops in (2, 10) and not source.manifest.flip:
+        raise UserError(
+            f"the data were prepared with --noflip, so {crops} crops, half of them "
+            "mirror images, are refused: use 1 or 5"
+        )
+    positions = fixed_positions(source.manifest.snippets, segments, samplings)
+
+    def samplings_of(record: tf.Tensor) -> tf.data.Dataset:
+        video = _parse(source, record)
+        chosen = tf.data.Dataset.from_tensor_slices(positions)
+        return chosen.map(lambda position: take(video, position))
+
+    def crops_of(video: dict[str, tf.Tensor]) -> tuple[dict, dict]:
+        boxes = view.fixed_crops(video["height"], video["width"], crops)
+        inputs = look(source, video, tf.unstack(boxes, num=crops), segments)
+        about = {key: tf.repeat(video[key], crops) for key in ("id", "label")}
+        return inputs, about
+
+    data = tf.data.TFRecordDataset([str(f) for f in source.files])
+    data = data.flat_map(samplings_of)
+    data = data.map(crops_of, num_parallel_calls=tf.data.AUTOTUNE)
+    return data.unbatch().batch(batch).prefetch(tf.data.AUTOTUNE)
+
+
+def encoded_batches(source: Source, *, segments: int, batch: int) -> tf.data.Dataset:
+    """Every video once, its centre snippets still encoded.
+
+    Returns:
+        Batches of {`id`, `label`, `height`, `width`, `rgb`, `flow`}: the last two
+        are strings (batch, T), those in use.
+    """
+    positions = fixed_positions(source.manifest.snippets, segments, 1)[0]
+    data = tf.data.TFRecordDataset([str(f) for f in source.files])
+    data = data.map(lambda record: take(_parse(source, record), positions))
+    return data.batch(batch)

@@ -1,0 +1,1 @@
+"""What `evaluate.py` does: scores of every test video, metrics, the report."""

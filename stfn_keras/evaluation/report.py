@@ -1,0 +1,128 @@
+"""The report directory: tables, scores, pictures and one page to look at."""
+
+import html
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from stfn_keras.evaluation import metrics
+from stfn_keras.evaluation.scoring import Scores
+from stfn_keras.files import write_json, write_text, written_aside
+
+NAMED_CLASSES = 30  # more than these would not be readable beside a matrix
+
+STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
+color:#222;background:#fff}
+table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem;text-align:left;
+border-bottom:1px solid #ddd}td.n{text-align:right;font-variant-numeric:tabular-nums}
+img{max-width:100%}
+"""
+
+
+def write_report(
+    folder: Path, scores: Scores, settings: dict[str, str]
+) -> dict[str, float | int | str]:
+    """Write the report of one evaluation.
+
+    Args:
+        folder: The report directory; files of an earlier report are replaced.
+        scores: Every test video's scores.
+        settings: What the page and `metrics.json` say of how they came about.
+
+    Returns:
+        The content of `metrics.json`.
+    """
+    found = {**metrics.summary(scores), **settings}
+    scores.save(folder / "scores.npz")
+    table, rows = metrics.per_class(scores), metrics.predictions(scores)
+    counts = metrics.confusion(scores.label, scores.logits)
+    write_text(folder / "per_class.csv", table.to_csv(index=False))
+    write_text(folder / "predictions.csv", rows.to_csv(index=False))
+    frame = pd.DataFrame(counts, index=scores.classes, columns=scores.classes)
+    write_text(folder / "confusion_matrix.csv", frame.to_csv(index_label="true"))
+    _draw_confusion(counts, scores.classes, folder / "confusion_matrix.png")
+    _draw_classes(table, folder / "per_class.png")
+    write_text(folder / "index.html", _page(found, table, rows))
+    write_json(folder / "metrics.json", found)
+    return found
+
+
+def _draw_confusion(counts: np.ndarray, classes: np.ndarray, path: Path) -> None:
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(4.0 + 0.35 * len(classes), 16.0)
+    figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
+    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title("Share of each true class's videos")
+    if len(classes) <= NAMED_CLASSES:
+        axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
+        axes.set_yticks(range(len(classes)), classes)
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            colour = "white" if share[row, column] > 0.5 else "black"
+            axes.text(column, row, counts[row, column], ha="center", va="center",
+                      color=colour, fontsize=9)  # fmt: skip
+    figure.colorbar(picture, ax=axes, shrink=0.8)
+    _save(figure, path)
+
+
+def _draw_classes(table: pd.DataFrame, path: Path) -> None:
+    table = table[table["videos"] > 0].sort_values("accuracy")
+    figure, axes = plt.subplots(
+        figsize=(7, min(1.5 + 0.3 * len(table), 24)), layout="constrained"
+    )
+    axes.barh(table["class"], 100 * table["accuracy"], color="#3b6ea5")
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("accuracy, % of the class's videos")
+    _save(figure, path)
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    with written_aside(path) as aside:
+        figure.savefig(aside, dpi=110)
+    plt.close(figure)
+
+
+def _page(found: dict, table: pd.DataFrame, rows: pd.DataFrame) -> str:
+    wrong = rows[~rows["right"]].sort_values("score", ascending=False)
+    parts = [
+        "<h1>Evaluation</h1>",
+        _html_table(["", ""], [[k, _shown(v)] for k, v in found.items()]),
+        "<h2>Confusion matrix</h2>",
+        '<img src="confusion_matrix.png" alt="confusion matrix">',
+        "<h2>Accuracy by class</h2>",
+        '<img src="per_class.png" alt="accuracy by class">',
+        _html_table(list(table.columns), table.map(_shown).values.tolist()),
+        f"<h2>Wrong videos, surest first ({len(wrong)} of {len(rows)})</h2>",
+        _html_table(
+            ["video", "true class", "predicted", "score"],
+            wrong[["video_id", "label", "predicted", "score"]]
+            .map(_shown)
+            .values.tolist(),
+        ),
+    ]
+    body = "\n".join(parts)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>Evaluation</title><style>{STYLE}</style></head>\n"
+        f"<body>\n{body}\n</body></html>\n"
+    )
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _html_table(head: list[str], rows: list[list[str]]) -> str:
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    lines = [
+        "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows
+    ]
+    inner = "".join(f"<tr>{line}</tr>\n" for line in lines)
+    return f"<table><tr>{top}</tr>\n{inner}</table>"

@@ -1,0 +1,160 @@
+"""Scores of videos: every video once, its logits averaged over its views.
+
+network = trained_network(run)
+scores = score_videos(network, source, segments=7, samplings=1, crops=10)
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from stfn_keras import models
+from stfn_keras.config import ModelConfig
+from stfn_keras.data.pipeline import Source, view_batches
+from stfn_keras.errors import UserError
+from stfn_keras.files import read_json, written_aside
+from stfn_keras.training.checkpoint import load_weights
+from stfn_keras.training.run import Run
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits by video.
+
+    Attributes:
+        video_id: str (N,).
+        label: int64 (N,), indices into `classes`.
+        logits: float32 (N, C), the mean over the views.
+        classes: str (C,).
+        streams: The same for each stream's own classifier, where there is one.
+    """
+
+    video_id: np.ndarray
+    label: np.ndarray
+    logits: np.ndarray
+    classes: np.ndarray
+    streams: dict[str, np.ndarray]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, float64 (N, C)."""
+        return softmax(self.logits)
+
+    def save(self, path: Path) -> None:
+        """Write `scores.npz`: video_id, label, logits, classes and stream logits."""
+        with written_aside(path) as aside:
+            np.savez(
+                aside,
+                video_id=self.video_id,
+                label=self.label,
+                logits=self.logits,
+                classes=self.classes,
+                **self.streams,
+            )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis, in float64."""
+    shifted = np.asarray(logits, np.float64)
+    exponentials = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def view_config(model: ModelConfig) -> ModelConfig:
+    """The network as it sees one view.
+
+    A network of independent segments (a tower, late fusion) takes one snippet a
+    view, a fusion network its T segments.
+    """
+    return dataclasses.replace(model, segments=1) if model.is_consensus else model
+
+
+def trained_network(run: Run, model: ModelConfig | None = None) -> keras.Model:
+    """The run's assembled network, or its weights at another number of segments.
+
+    Raises:
+        UserError: The run is not finished, or its network file is damaged.
+    """
+    state = run.checkpoints / "model.json"
+    if not state.exists():
+        raise UserError(
+            f"the run {run.folder} has no finished network: run its train.py command "
+            "again to continue it"
+        )
+    network = models.build(model or run.model, len(run.labels))
+    load_weights(network, run.network_file, read_json(state, "a network")["sha256"])
+    return network
+
+
+def score_videos(
+    network: keras.Model,
+    source: Source,
+    classes: tuple[str, ...],
+    *,
+    samplings: int,
+    crops: int,
+    batch: int,
+    described: str = "scoring",
+) -> Scores:
+    """Score every video of the source exactly once.
+
+    Args:
+        network: From pixels to logits.
+        source: The shards.
+        classes: Names of the classes.
+        samplings: Samplings S of the segments per video.
+        crops: Crops C per sampling.
+        batch: Views per forward pass; the result does not depend on it beyond
+            float rounding.
+        described: What the progress bar calls it.
+
+    Raises:
+        UserError: The shards hold another number of videos than the manifest says.
+    """
+    segments = next(iter(network.input.values())).shape[1]
+    heads = [name for name in network.output if name.endswith("_logits")]
+    names = ["logits", *heads]
+    sums: dict[bytes, dict[str, np.ndarray]] = {}
+    views: dict[bytes, int] = {}
+    labels: dict[bytes, int] = {}
+    batches = view_batches(
+        source, segments=segments, samplings=samplings, crops=crops, batch=batch
+    )
+    per_video = samplings * crops
+    with tqdm(
+        total=source.videos * per_video, desc=described, unit="view", dynamic_ncols=True
+    ) as bar:
+        for inputs, about in batches:
+            found = network.predict_on_batch(inputs)
+            ids = about["id"].numpy()
+            for row, (key, label) in enumerate(
+                zip(ids, about["label"].numpy(), strict=True)
+            ):
+                labels[key] = int(label)
+                views[key] = views.get(key, 0) + 1
+                total = sums.setdefault(key, {})
+                for name in names:
+                    logits = np.asarray(found[name][row], np.float64)
+                    total[name] = total.get(name, 0.0) + logits
+            bar.update(len(ids))
+    if len(views) != source.videos or set(views.values()) - {per_video}:
+        raise UserError(
+            f"expected {source.videos} videos with {per_video} views each in the "
+            f"shards. Received: {len(views)} videos, {sum(views.values())} views: run "
+            "`python -m data_prep verify` on the data"
+        )
+    means = {
+        name: np.stack([sums[k][name] / per_video for k in sums]).astype(np.float32)
+        for name in names
+    }
+    return Scores(
+        video_id=np.array([key.decode() for key in sums]),
+        label=np.array([labels[key] for key in sums], np.int64),
+        logits=means.pop("logits"),
+        classes=np.array(classes),
+        streams=means,
+    )

@@ -1,0 +1,56 @@
+"""The picture of a prediction: frames, flow in colour, scores."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from stfn_keras.files import written_aside
+from stfn_keras.serving.predictor import Prediction
+from stfn_keras.video import flow, image
+
+
+def draw_sheet(prediction: Prediction, path: Path) -> None:
+    """Write the contact sheet of a prediction as PNG.
+
+    Top row: each segment's frame and its time. Middle row: the snippet's middle
+    flow pair, direction as hue and speed as saturation. Below: the best scores.
+    """
+    prepared = prediction.prepared
+    segments = len(prepared.positions)
+    mosaics = prepared.flow[prediction.flow]
+    per = len(prepared.rgb) // segments
+    aspect = prepared.height / prepared.width
+    width = 1.9 * segments
+    figure = plt.figure(
+        figsize=(width, 2 * 1.9 * aspect + 2.6), layout="constrained", dpi=110
+    )
+    grid = figure.add_gridspec(3, segments, height_ratios=[aspect, aspect, 1.0])
+    for column in range(segments):
+        pictures = [image.decode_rgb(prepared.rgb[column * per])]
+        codes = image.decode_flow(mosaics[column], prepared.height, prepared.width)
+        pictures.append(flow.colour(codes[len(codes) // 2]))
+        for row, picture in enumerate(pictures):
+            axes = figure.add_subplot(grid[row, column])
+            axes.imshow(picture)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            if row == 0 and prepared.rate > 0:
+                seconds = prepared.positions[column] / prepared.rate
+                axes.set_title(f"{seconds:.1f} s", fontsize=9)
+            if column == 0:
+                axes.set_ylabel(("RGB", "flow")[row])
+    bars = figure.add_subplot(grid[2, :])
+    best = prediction.top(5)[::-1]
+    bars.barh([label for label, _ in best], [score for _, score in best],
+              color="#3b6ea5")  # fmt: skip
+    bars.set_xlim(0, 1)
+    bars.set_xlabel("score")
+    for row, (_, score) in enumerate(best):
+        bars.text(min(score + 0.01, 0.93), row, f"{score:.3f}", va="center")
+    figure.suptitle(prediction.video.name)
+    with written_aside(path) as aside:
+        figure.savefig(aside)
+    plt.close(figure)

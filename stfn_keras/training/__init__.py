@@ -1,0 +1,1 @@
+"""What `train.py` does: stages, checkpoints, the run directory."""

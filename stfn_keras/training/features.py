@@ -1,0 +1,177 @@
+"""The feature cache: every snippet's tower features, computed once.
+
+Kept under `features/<key>/` of the run that holds the towers; the key covers the
+towers' digests, the data, the snippets and the views. float16: training reads it,
+evaluation never does (it starts from pixels).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from stfn_keras.data.pipeline import (
+    SHUFFLE_BUFFER,
+    Source,
+    draw_positions,
+    view_batches,
+)
+from stfn_keras.data.sampling import fixed_positions
+from stfn_keras.files import written_aside
+
+CODE_VERSION = 1  # raise it when what a cached feature means changes
+VIEWS_PER_BATCH = 32
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """Cached features of one role: per video float16 (views, K, features) a stream."""
+
+    path: Path
+    videos: int
+    snippets: int
+    views: int
+    features: int
+
+
+def cache_key(data_digest: str, split: int, flow: str, towers: dict, views: int) -> str:
+    """Name of a cache folder: everything that the features depend on."""
+    parts = json.dumps([CODE_VERSION, data_digest, split, flow, towers, views])
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def cache_features(
+    towers: dict[str, keras.Model],
+    source: Source,
+    path: Path,
+    views: int,
+    videos: int,
+    described: str,
+) -> FeatureFile:
+    """Compute the features of every stored snippet unless the file is there.
+
+    Args:
+        towers: Stream name to a model from uint8 (H, W, C) to (features,).
+        source: Shards of one role.
+        path: The TFRecord file to write.
+        views: 1 the centre view, 2 its mirror image too.
+        videos: Videos in the shards.
+        described: What the progress bar calls it.
+
+    Returns:
+        The file and its shape.
+    """
+    snippets = source.manifest.snippets
+    size = int(next(iter(towers.values())).output_shape[-1])
+    cached = FeatureFile(path, videos, snippets, views, size)
+    if path.exists():
+        return cached
+    per_video = snippets * views
+    batches = view_batches(
+        source, segments=1, samplings=snippets, crops=views, batch=VIEWS_PER_BATCH
+    )
+    pending: dict[str, list[np.ndarray]] = {stream: [] for stream in towers}
+    labels: list[int] = []
+    with (
+        written_aside(path) as aside,
+        tf.io.TFRecordWriter(str(aside)) as writer,
+        tqdm(total=videos, desc=described, unit="video", dynamic_ncols=True) as bar,
+    ):
+        for inputs, about in batches:
+            labels += about["label"].numpy().tolist()
+            for stream, tower in towers.items():
+                found = tower.predict_on_batch(inputs[stream][:, 0])
+                pending[stream] += list(np.asarray(found, np.float16))
+            while len(labels) >= per_video:
+                block = {s: np.stack(v[:per_video]) for s, v in pending.items()}
+                writer.write(_record(labels[0], block, snippets, views))
+                labels = labels[per_video:]
+                pending = {s: v[per_video:] for s, v in pending.items()}
+                bar.update(1)
+    return cached
+
+
+def _record(
+    label: int, block: dict[str, np.ndarray], snippets: int, views: int
+) -> bytes:
+    feature = {"label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))}
+    for stream, values in block.items():
+        grid = values.reshape(snippets, views, -1).transpose(1, 0, 2)
+        raw = np.ascontiguousarray(grid).tobytes()  # (views, snippets, features)
+        feature[stream] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[raw]))
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return example.SerializeToString()
+
+
+def _parse(cached: FeatureFile, streams: tuple[str, ...], record: tf.Tensor) -> tuple:
+    features = {s: tf.io.FixedLenFeature([], tf.string) for s in streams}
+    features["label"] = tf.io.FixedLenFeature([], tf.int64)
+    parsed = tf.io.parse_single_example(record, features)
+    shape = [cached.views, cached.snippets, cached.features]
+    grids = {s: tf.reshape(tf.io.decode_raw(parsed[s], tf.float16), shape)
+             for s in streams}  # fmt: skip
+    return grids, parsed["label"]
+
+
+def training_features(
+    cached: FeatureFile,
+    streams: tuple[str, ...],
+    *,
+    segments: int,
+    batch: int,
+    seed: int,
+    epoch: int,
+    one_hot: Callable,
+) -> tf.data.Dataset:
+    """One epoch of (features, labels): a random snippet per segment, a random view.
+
+    Features are float32 (batch, T, features), named `<stream>_features`; both
+    streams take the same snippets and the same view.
+    """
+    seeds = tf.constant([seed, epoch], tf.int64)
+
+    def drawn(index: tf.Tensor, record: tf.Tensor) -> tuple:
+        grids, label = _parse(cached, streams, record)
+        state = tf.random.experimental.stateless_fold_in(seeds, index)
+        positions = draw_positions(cached.snippets, segments, state)
+        shown = tf.random.stateless_uniform([], state, 0, cached.views, tf.int32)
+        inputs = {
+            f"{s}_features": tf.cast(tf.gather(grid[shown], positions), tf.float32)
+            for s, grid in grids.items()
+        }
+        return inputs, one_hot(label)
+
+    data = tf.data.TFRecordDataset(str(cached.path)).enumerate()
+    data = data.shuffle(
+        min(4 * SHUFFLE_BUFFER, cached.videos), seed=seed * 1_000_003 + epoch
+    )
+    data = data.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
+    data = data.batch(batch, drop_remainder=cached.videos >= batch)
+    return data.prefetch(tf.data.AUTOTUNE)
+
+
+def validation_features(
+    cached: FeatureFile,
+    streams: tuple[str, ...],
+    *,
+    segments: int,
+    batch: int,
+    one_hot: Callable,
+) -> tf.data.Dataset:
+    """The centre view of every video once; as `training_features` otherwise."""
+    positions = fixed_positions(cached.snippets, segments, 1)[0]
+
+    def centre(record: tf.Tensor) -> tuple:
+        grids, label = _parse(cached, streams, record)
+        inputs = {f"{s}_features": tf.cast(tf.gather(grid[0], positions), tf.float32)
+                  for s, grid in grids.items()}  # fmt: skip
+        return inputs, one_hot(label)
+
+    data = tf.data.TFRecordDataset(str(cached.path)).map(centre)
+    return data.batch(batch)

@@ -1,0 +1,188 @@
+"""Fit one stage: an epoch at a time, resumable, with one progress bar.
+
+fit_stage(stage, model, batches=lambda epoch: dataset, steps=33)
+"""
+
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+from stfn_keras.config import StageConfig
+from stfn_keras.files import write_text
+from stfn_keras.training.checkpoint import StageCheckpoints
+from stfn_keras.training.metrics import MeanClassAccuracy
+from stfn_keras.training.optimizers import make_optimizer
+
+STREAM_HEADS = ("rgb_logits", "flow_logits")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run: its name, settings and where it writes."""
+
+    name: str
+    config: StageConfig
+    run_folder: Path
+    classes: int
+    stream_loss: float = 0.0
+
+    @property
+    def checkpoints(self) -> StageCheckpoints:
+        """The stage's checkpoints as they stand on disk."""
+        return StageCheckpoints.open(self.run_folder / "checkpoints" / self.name)
+
+    @property
+    def history(self) -> Path:
+        """One row per epoch."""
+        return self.run_folder / "history.csv"
+
+
+class _Progress(keras.callbacks.Callback):
+    """One bar over all batches of a stage, with an estimate of what is left."""
+
+    def __init__(self, name: str, epochs: int, done: int, steps: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+        self.name = name
+        self.bar = tqdm(total=epochs * steps, initial=done * steps, unit="batch",
+                        desc=name, dynamic_ncols=True)  # fmt: skip
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.bar.set_description(f"{self.name} epoch {epoch + 1}/{self.epochs}")
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.bar.update(1)
+        if logs:
+            shown = {k: f"{float(v):.3f}" for k, v in logs.items() if "_" not in k}
+            self.bar.set_postfix(shown, refresh=False)
+
+
+def fitted_model(network: keras.Model, stream_loss: float) -> keras.Model:
+    """The network with the outputs that the loss reads, sharing its layers."""
+    heads = [h for h in STREAM_HEADS if h in network.output] if stream_loss else []
+    outputs = {name: network.output[name] for name in ("logits", *heads)}
+    return keras.Model(network.input, outputs, name=network.name)
+
+
+def labels_for(model: keras.Model, classes: int) -> Callable[[Any], dict]:
+    """Map an integer label to a one-hot label for each output of a fitted model."""
+
+    def one_hot(label: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: tf.one_hot(label, classes) for name in model.output}
+
+    return one_hot
+
+
+def compile_stage(model: keras.Model, stage: Stage, steps: int) -> None:
+    """Compile with the stage's loss, optimiser and metrics."""
+    config = stage.config
+
+    def loss() -> keras.losses.Loss:
+        return keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=config.label_smoothing
+        )
+
+    weights = {n: 1.0 if n == "logits" else stage.stream_loss for n in model.output}
+    model.compile(
+        optimizer=make_optimizer(config, steps),
+        loss={name: loss() for name in model.output},
+        loss_weights=weights,
+        metrics={
+            "logits": [
+                keras.metrics.CategoricalAccuracy(name="top1"),
+                MeanClassAccuracy(stage.classes),
+            ]
+        },
+        # XLA is slower than plain TensorFlow on CPU.
+        jit_compile=bool(tf.config.list_physical_devices("GPU")),
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def _plain(logs: dict[str, Any]) -> dict[str, float]:
+    """Metric names without the name of the output they belong to."""
+    return {k.replace("logits_top1", "top1").replace("logits_mean_class", "mean_class"):
+            float(v) for k, v in logs.items()}  # fmt: skip
+
+
+def _append_history(path: Path, row: dict[str, Any]) -> None:
+    """Append a row; a repeated (stage, epoch) replaces the old row."""
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    this = (row["stage"], str(row["epoch"]))
+    rows = [r for r in rows if (r["stage"], r["epoch"]) != this]
+    rows.append(row)
+    columns = list(dict.fromkeys(key for r in rows for key in r))
+    lines = [",".join(columns)]
+    lines += [",".join(str(r.get(c, "")) for c in columns) for r in rows]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def fit_stage(
+    stage: Stage,
+    model: keras.Model,
+    batches: Callable[[int], tf.data.Dataset],
+    steps: int,
+    validation: tf.data.Dataset | None = None,
+) -> None:
+    """Train to the stage's end, from its last checkpoint if there is one.
+
+    Args:
+        stage: What to run and where.
+        model: What `fitted_model` gave; trained in place.
+        batches: Gives the batches of an epoch, counted from 0.
+        steps: Batches per epoch.
+        validation: Batches to validate on; the best epoch by top-1 is then the
+            stage's result, without it the last epoch is.
+    """
+    compile_stage(model, stage, steps)
+    kept = stage.checkpoints
+    done = kept.restore(model)
+    if done < stage.config.epochs:
+        progress = _Progress(stage.name, stage.config.epochs, done, steps)
+        logs = stage.run_folder / "tensorboard" / stage.name
+        writer = tf.summary.create_file_writer(str(logs))
+        with progress.bar, writer.as_default():
+            for epoch in range(done, stage.config.epochs):
+                row = _fit_epoch(model, batches(epoch), validation, epoch, progress)
+                for key, value in row.items():
+                    tf.summary.scalar(key, value, step=epoch + 1)
+                writer.flush()
+                kept.save(model, epoch + 1, row.get("val_top1"))
+                _append_history(
+                    stage.history, {"stage": stage.name, "epoch": epoch + 1, **row}
+                )
+    if not kept.finished:
+        if not kept.kept:  # no epochs asked for: the network as it was built
+            kept.save(model, 0, None)
+        kept.finish()
+
+
+def _fit_epoch(
+    model: keras.Model,
+    data: tf.data.Dataset,
+    validation: tf.data.Dataset | None,
+    epoch: int,
+    progress: _Progress,
+) -> dict[str, float]:
+    began = time.monotonic()
+    fitted = model.fit(
+        data, initial_epoch=epoch, epochs=epoch + 1, verbose=0, callbacks=[progress]
+    )
+    row = _plain({key: values[-1] for key, values in fitted.history.items()})
+    if validation is not None:
+        logs = model.evaluate(validation, verbose=0, return_dict=True)
+        row.update({f"val_{key}": value for key, value in _plain(logs).items()})
+    row = {key: round(value, 6) for key, value in row.items()}
+    row["rate"] = float(model.optimizer.learning_rate)
+    row["seconds"] = round(time.monotonic() - began, 2)
+    return row

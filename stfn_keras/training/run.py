@@ -1,0 +1,173 @@
+"""The run directory: what a run is, kept beside its results.
+
+run = Run.start(out, data, manifest, model, training)   # or continues it
+run = Run.open(out)                                     # a finished one
+"""
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import stfn_keras
+from stfn_keras.config import ModelConfig, TrainingConfig
+from stfn_keras.data.manifest import Manifest
+from stfn_keras.errors import UserError
+from stfn_keras.files import read_json, write_json
+
+Config = TypeVar("Config")
+MARK = "stfn_keras run"
+
+
+def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:
+    """Rebuild a frozen dataclass from the JSON of `dataclasses.asdict`.
+
+    Raises:
+        UserError: A field is missing or unknown (another version wrote it).
+    """
+    names = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    if names != set(values):
+        raise UserError(
+            f"the stored {cls.__name__} was written by another version: "
+            f"fields that differ: {', '.join(sorted(names ^ set(values)))}"
+        )
+    kinds = typing.get_type_hints(cls)
+    made = {}
+    for name, value in values.items():
+        if dataclasses.is_dataclass(kinds[name]):
+            value = from_dict(kinds[name], value)
+        elif isinstance(value, list):
+            value = tuple(value)
+        made[name] = value
+    return cls(**made)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory and the settings it was made with."""
+
+    folder: Path
+    data: Path
+    data_digest: str
+    labels: tuple[str, ...]
+    preprocessing: dict
+    model: ModelConfig
+    training: TrainingConfig
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where stages and the assembled network are kept."""
+        return self.folder / "checkpoints"
+
+    @property
+    def network_file(self) -> Path:
+        """The assembled network's weights."""
+        return self.checkpoints / "model.keras"
+
+    def settings(self) -> dict[str, Any]:
+        """What `config.json` holds."""
+        return {
+            "kind": MARK,
+            "version": stfn_keras.__version__,
+            "data": {"path": str(self.data), "digest": self.data_digest},
+            "labels": list(self.labels),
+            "preprocessing": self.preprocessing,
+            "model": dataclasses.asdict(self.model),
+            "training": dataclasses.asdict(self.training),
+        }
+
+    @classmethod
+    def start(
+        cls,
+        folder: Path,
+        data: Path,
+        manifest: Manifest,
+        model: ModelConfig,
+        training: TrainingConfig,
+    ) -> "Run":
+        """Make the run directory, or continue the one with the same settings.
+
+        Which stages run, and where the data lie, may differ from the last call.
+
+        Raises:
+            UserError: The folder is not a run, or one with other settings.
+        """
+        run = cls(
+            folder, data.resolve(), manifest.digest, manifest.labels,
+            manifest.preprocessing, model, training,
+        )  # fmt: skip
+        if (folder / "config.json").exists():
+            _require_same(cls.open(folder), run)
+        elif folder.exists() and any(folder.iterdir()):
+            raise UserError(
+                f"--out must be a new folder or a run of these settings: {folder} "
+                "holds something else; nothing was changed"
+            )
+        write_json(folder / "config.json", run.settings())
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """Read a run's settings.
+
+        Raises:
+            UserError: The folder is no run directory.
+        """
+        stored = read_json(folder / "config.json", "a run directory made by train.py")
+        if stored.get("kind") != MARK:
+            raise UserError(
+                f"expected a run directory made by train.py. {folder}/config.json "
+                f"says: {stored.get('kind')!r}"
+            )
+        return cls(
+            folder=folder,
+            data=Path(stored["data"]["path"]),
+            data_digest=stored["data"]["digest"],
+            labels=tuple(stored["labels"]),
+            preprocessing=stored["preprocessing"],
+            model=from_dict(ModelConfig, stored["model"]),
+            training=from_dict(TrainingConfig, stored["training"]),
+        )
+
+    def manifest(self, data: Path | None = None) -> tuple[Path, Manifest]:
+        """The data the run was made of, here or moved to another folder.
+
+        Raises:
+            UserError: The folder holds other data.
+        """
+        folder = data or self.data
+        manifest = Manifest.load(folder)
+        if manifest.digest != self.data_digest:
+            raise UserError(
+                f"the run {self.folder} was made of other data (digest "
+                f"{self.data_digest[:12]}) than {folder} holds "
+                f"({manifest.digest[:12]}): point --data to the former"
+            )
+        return folder, manifest
+
+    @property
+    def flow(self) -> str:
+        """The flow field that the run reads."""
+        return self.training.flow or next(iter(self.preprocessing["flow"]))
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat.update(_flat(inner, f"{prefix}.{key}" if prefix else key))
+    return flat
+
+
+def _require_same(stored: Run, wanted: Run) -> None:
+    old, new = _flat(stored.settings()), _flat(wanted.settings())
+    free = {"data.path", "training.stages", "version"}
+    for key in sorted((set(old) | set(new)) - free):
+        if old.get(key) != new.get(key):
+            raise UserError(
+                f"{stored.folder} is a run with other settings: {key} is "
+                f"{old.get(key)!r} there and {new.get(key)!r} here: choose another "
+                "--out, or repeat its settings to continue it; nothing was changed"
+            )

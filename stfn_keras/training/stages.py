@@ -1,0 +1,275 @@
+"""The stages of a run: each tower, the fusion on cached features, end to end.
+
+rgb tower --+
++--> cached features --> fusion network --> (end to end)
+flow tower -+
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from stfn_keras import models
+from stfn_keras.config import ModelConfig, PixelStageConfig
+from stfn_keras.data import pipeline
+from stfn_keras.data.manifest import Manifest
+from stfn_keras.errors import UserError
+from stfn_keras.training import features
+from stfn_keras.training.checkpoint import StageCheckpoints, load_weights
+from stfn_keras.training.loop import Stage, fit_stage, fitted_model, labels_for
+from stfn_keras.training.run import Run
+
+TOWER_NETWORKS = {"rgb": "spatial", "flow": "temporal"}
+
+
+def needed_stages(model: ModelConfig) -> tuple[str, ...]:
+    """The stages without which the network is not whole."""
+    if model.is_consensus:
+        return model.streams
+    return (*model.streams, "fusion")
+
+
+def input_sizes(network: keras.Model) -> dict[str, int]:
+    """Side in pixels of each stream's input."""
+    return {stream: int(tensor.shape[2]) for stream, tensor in network.input.items()}
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run, its data, and the run whose towers it takes (its own by default)."""
+
+    run: Run
+    data: Path
+    manifest: Manifest
+    towers_run: Run
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.run.labels)
+
+    def stage(self, name: str) -> Stage:
+        """Settings and place of a stage."""
+        training = self.run.training
+        return Stage(
+            name,
+            training.stage(name),
+            self.run.folder,
+            self.classes,
+            training.stream_loss if name in ("fusion", "end_to_end") else 0.0,
+        )
+
+    def source(self, role: str, network: keras.Model) -> pipeline.Source:
+        """The shards of a role of the run's split, as the network reads them."""
+        return pipeline.open_source(
+            self.data,
+            self.manifest,
+            self.run.training.split,
+            role,
+            self.run.flow,
+            input_sizes(network),
+        )
+
+    def checkpoints(self, name: str) -> StageCheckpoints:
+        """A stage's checkpoints; a tower's are those of the run it is taken from."""
+        run = self.towers_run if name in TOWER_NETWORKS else self.run
+        return StageCheckpoints.open(run.checkpoints / name)
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether the split has validation videos."""
+        return self.manifest.count(self.run.training.split, "v") > 0
+
+
+def _fit_on_pixels(work: Work, stage: Stage, network: keras.Model) -> None:
+    """Run a stage that reads snippets from the shards."""
+    config = stage.config
+    if not isinstance(config, PixelStageConfig):
+        raise TypeError(f"the stage {stage.name} reads no pixels")
+    model = fitted_model(network, stage.stream_loss)
+    one_hot = labels_for(model, work.classes)
+    source = work.source("r", network)
+
+    def batches(epoch: int) -> tf.data.Dataset:
+        return pipeline.training_batches(
+            source,
+            segments=config.segments,
+            batch=config.batch,
+            seed=work.run.training.seed,
+            epoch=epoch,
+            scales=config.scales,
+            transform=lambda inputs, label: (inputs, one_hot(label)),
+        )
+
+    validation = None
+    if work.has_validation:
+        views = pipeline.view_batches(
+            work.source("v", network),
+            segments=config.segments,
+            samplings=1,
+            crops=1,
+            batch=config.batch,
+        )
+        validation = views.map(lambda inputs, about: (inputs, one_hot(about["label"])))
+    steps = max(source.videos // config.batch, 1)
+    fit_stage(stage, model, batches, steps, validation)
+
+
+def tower_network(run: Run, stream: str) -> keras.Model:
+    """The segment-consensus network that trains one tower (T: TSN)."""
+    stage = run.training.stage(stream)
+    config = dataclasses.replace(
+        run.model,
+        network=TOWER_NETWORKS[stream],
+        segments=stage.segments,
+        dropout=stage.dropout,
+    )
+    return models.build(config, len(run.labels))
+
+
+def tower_of(network: keras.Model, stream: str) -> keras.Model:
+    """The tower inside a network: uint8 (H, W, C) to (features,)."""
+    return network.get_layer(f"{stream}_features").layer
+
+
+def train_tower(work: Work, stream: str) -> None:
+    """Train one tower with its classifier on single snippets."""
+    run, stage = work.run, work.stage(stream)
+    network = tower_network(run, stream)
+    tower = tower_of(network, stream)
+    source = None if run.training.rgb_weights == "none" else run.training.rgb_weights
+    if stream == "flow" and run.training.flow_init == "none":
+        source = None
+    if not stage.checkpoints.kept:
+        models.load_tower_weights(tower, stream, run.model, source)
+    models.freeze(tower, stage.config.frozen, stage.config.partial_batchnorm)
+    _fit_on_pixels(work, stage, network)
+
+
+def trained_towers(work: Work) -> tuple[dict[str, keras.Model], dict[str, str]]:
+    """The towers' networks with their trained weights, and their digests.
+
+    Raises:
+        UserError: A tower is not trained.
+    """
+    networks, digests = {}, {}
+    for stream in work.run.model.streams:
+        if not work.checkpoints(stream).finished:
+            raise UserError(
+                f"the {stream} tower of {work.towers_run.folder} is not trained: add "
+                f"{stream} to --stages, or set --{stream}_epochs=0 to use it as loaded"
+            )
+        networks[stream] = tower_network(work.towers_run, stream)
+        digests[stream] = load_result(work, stream, networks[stream])
+    return networks, digests
+
+
+def load_result(work: Work, name: str, network: keras.Model) -> str:
+    """Load the weights that a finished stage gave; return their file's SHA-256."""
+    path, digest = work.checkpoints(name).result()
+    stream_loss = 0.0 if name in TOWER_NETWORKS else work.run.training.stream_loss
+    load_weights(fitted_model(network, stream_loss), path, digest)
+    return digest
+
+
+def cached_features(work: Work) -> dict[str, features.FeatureFile]:
+    """The cached features of the split's training (and validation) videos, by role."""
+    networks, digests = trained_towers(work)
+    training = work.run.training
+    key = features.cache_key(
+        work.manifest.digest, training.split, work.run.flow, digests,
+        training.feature_views,
+    )  # fmt: skip
+    towers = {stream: tower_of(n, stream) for stream, n in networks.items()}
+    both = {s: int(t.input_shape[1]) for s, t in towers.items()}
+    found = {}
+    for role in ("r", "v") if work.has_validation else ("r",):
+        source = pipeline.open_source(
+            work.data, work.manifest, training.split, role, work.run.flow, both
+        )
+        found[role] = features.cache_features(
+            towers,
+            source,
+            work.towers_run.folder / "features" / key / f"{role}.tfrecord",
+            training.feature_views if role == "r" else 1,
+            source.videos,
+            "features of the " + {"r": "training", "v": "validation"}[role] + " videos",
+        )
+    return found
+
+
+def train_fusion(work: Work) -> None:
+    """Train the temporal and fusion part on cached features."""
+    run, stage = work.run, work.stage("fusion")
+    cached = cached_features(work)
+    model = fitted_model(fusion_network(run, cached["r"].features), stage.stream_loss)
+    one_hot = labels_for(model, work.classes)
+    shared: dict[str, Any] = {"segments": run.model.segments, "batch": stage.config.batch,
+              "one_hot": one_hot}  # fmt: skip
+
+    def batches(epoch: int) -> tf.data.Dataset:
+        return features.training_features(
+            cached["r"],
+            run.model.streams,
+            seed=run.training.seed,
+            epoch=epoch,
+            **shared,
+        )
+
+    validation = None
+    if "v" in cached:
+        validation = features.validation_features(
+            cached["v"], run.model.streams, **shared
+        )
+    steps = max(cached["r"].videos // stage.config.batch, 1)
+    fit_stage(stage, model, batches, steps, validation)
+
+
+def fusion_network(run: Run, size: int) -> keras.Model:
+    """The part of the network behind the towers, from features (batch, T, size)."""
+    config = dataclasses.replace(run.model, dropout=run.training.fusion.dropout)
+    return models.build_head(config, len(run.labels), size)
+
+
+def assemble(work: Work) -> keras.Model:
+    """The whole network with the weights of its finished stages.
+
+    Raises:
+        UserError: A stage that it needs is not finished.
+    """
+    run = work.run
+    whole = models.build(run.model, work.classes)
+    networks, _ = trained_towers(work)
+    for network in networks.values():
+        models.copy_by_name(network, whole)
+    if not run.model.is_consensus:
+        size = networks["rgb"].get_layer("rgb_features").output.shape[-1]
+        head = fusion_network(run, int(size))
+        load_result(work, "fusion", head)
+        models.copy_by_name(head, whole)
+    return whole
+
+
+def train_end_to_end(work: Work) -> None:
+    """Tune the assembled network, towers and all, on pixels (end to end: P)."""
+    stage = work.stage("end_to_end")
+    network = end_to_end_network(work)
+    if not stage.checkpoints.kept:
+        models.copy_by_name(assemble(work), network)
+    _fit_on_pixels(work, stage, network)
+
+
+def end_to_end_network(work: Work) -> keras.Model:
+    """The whole network with the dropout and freezing of its end-to-end stage."""
+    config = work.run.training.end_to_end
+    network = models.build(
+        dataclasses.replace(work.run.model, dropout=config.dropout), work.classes
+    )
+    for stream in work.run.model.streams:
+        tower = tower_of(network, stream)
+        models.freeze(tower, config.frozen, config.partial_batchnorm)
+    return network
