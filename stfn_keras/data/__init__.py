@@ -1,0 +1,1 @@
+"""Datasets: protocols, manifests and records, and the input pipeline over them."""

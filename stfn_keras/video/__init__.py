@@ -1,0 +1,1 @@
+"""Pixels: decoding, optical flow, and the one preprocessing of the program."""
