@@ -1,0 +1,45 @@
+"""The networks, in Keras alone: they run on any of its backends.
+
+from stfn_keras import models
+from stfn_keras.config import ModelConfig
+
+model = models.build(ModelConfig(tower="tiny", segments=4), classes=10)
+tower = model.get_layer("flow_features").layer
+models.load_tower_weights(tower, "flow", config, "tower.weights.h5")
+
+A network is a functional model; `endpoints` names the tensors inside it.
+"""
+
+from stfn_keras.models.fusion import SpatioTemporalFusion
+from stfn_keras.models.logits_fusion import LogitsFusion
+from stfn_keras.models.network import build, build_head, endpoints
+from stfn_keras.models.preprocessing import Preprocess
+from stfn_keras.models.res_inception import TemporalResInception
+from stfn_keras.models.time_distributed import TimeDistributed
+from stfn_keras.models.towers import (
+    TOWERS,
+    build_tower,
+    feature_size,
+    input_channels,
+    input_size,
+)
+from stfn_keras.models.weights import copy_by_name, freeze, load_tower_weights
+
+__all__ = [
+    "TOWERS",
+    "LogitsFusion",
+    "Preprocess",
+    "SpatioTemporalFusion",
+    "TemporalResInception",
+    "TimeDistributed",
+    "build",
+    "build_head",
+    "build_tower",
+    "copy_by_name",
+    "endpoints",
+    "feature_size",
+    "freeze",
+    "input_channels",
+    "input_size",
+    "load_tower_weights",
+]

@@ -1,0 +1,304 @@
+"""Moving weights: from files into towers, between models; and freezing them.
+
+load_tower_weights(tower, "flow", config, "weights.h5")
+freeze(tower, fraction=0.5, partial_batchnorm=True)
+
+Every check comes before the first change, so an error leaves a model as it was.
+"""
+
+import collections
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from stfn_keras.config import ModelConfig
+from stfn_keras.errors import UserError
+from stfn_keras.models.towers import TOWERS
+
+Arrays = dict[str, list[np.ndarray]]
+
+
+def load_tower_weights(
+    tower: keras.Model, stream: str, config: ModelConfig, source: str | None
+) -> None:
+    """Set a tower's weights, all of them or none.
+
+    For the flow tower, the first kernel of RGB weights is averaged over its input
+    channels and repeated (cross-modality initialisation; T: TSN); all other
+    weights are copied. Weights that were saved from a flow tower load as they are.
+
+    Args:
+        tower: From `build_tower`.
+        stream: The stream of the tower, `rgb` or `flow`.
+        config: The configuration that the tower was built from.
+        source: None or `none` keeps the random weights; `imagenet` downloads those
+            of `keras.applications`, once; anything else is a file in Keras'
+            weights format, `.weights.h5`, or the older one, `.h5`, that
+            `keras.applications` is published in, without the classifier.
+
+    Raises:
+        UserError: The file is missing, is not of the format, or does not hold
+            exactly the tower's layers in their shapes; or there are no ImageNet
+            weights for the tower, or they cannot be downloaded.
+    """
+    if source is None or source == "none":
+        return
+    if source == "imagenet":
+        arrays, origin = _download(config.tower), "ImageNet weights"
+    else:
+        arrays, origin = _read(Path(source), tower), source
+    _assign(tower, arrays, stream, f"{origin} for --tower={config.tower}")
+
+
+def copy_by_name(source: keras.Model, target: keras.Model) -> list[str]:
+    """Copy the weights of every layer that both models have, by its name.
+
+    A layer that wraps a model, such as a tower in `TimeDistributed`, is copied
+    whole: the two inner models must have the same layers. Nothing is copied if
+    anything does not fit.
+
+    Args:
+        source: The model to copy from; it may have other layers besides.
+        target: The model to copy to; it may have other layers besides.
+
+    Returns:
+        The names of the layers copied, in the target's order.
+
+    Raises:
+        UserError: No layer has a counterpart, or one has another shape there.
+    """
+    sources = {layer.name: layer for layer in weighted_layers(source)}
+    shared = [layer for layer in weighted_layers(target) if layer.name in sources]
+    if not shared:
+        raise UserError(
+            f"Expected models that share layers; {source.name!r} and {target.name!r} "
+            "share no layer with weights. Build both from the same configuration."
+        )
+    pairs = []
+    for layer in shared:
+        pairs += _pairs(sources[layer.name], layer)
+    for ours, theirs in pairs:
+        theirs.set_weights(ours.get_weights())
+    return [layer.name for layer in shared]
+
+
+def freeze(tower: keras.Model, fraction: float, partial_batchnorm: bool) -> None:
+    """Set which layers of a tower are trained; earlier calls are forgotten.
+
+    A frozen batch normalisation also keeps its statistics, as in Keras.
+
+    Args:
+        tower: From `build_tower`; it may already be part of a network.
+        fraction: How much of the tower stays as it is, 0 to 1, counted in layers
+            with weights from the input on and rounded to whole layers.
+        partial_batchnorm: Freeze every batch normalisation but the first (T: TSN).
+
+    Raises:
+        UserError: The fraction is not within 0 to 1.
+    """
+    if not 0.0 <= fraction <= 1.0:
+        raise UserError(
+            f"The fraction of a tower to freeze must be 0 to 1. Received: {fraction}"
+        )
+    tower.trainable = True
+    layers = weighted_layers(tower)
+    for layer in layers[: round(fraction * len(layers))]:
+        layer.trainable = False
+    if partial_batchnorm:
+        norms = [
+            layer
+            for layer in layers
+            if isinstance(layer, keras.layers.BatchNormalization)
+        ]
+        for layer in norms[1:]:
+            layer.trainable = False
+
+
+def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers of a model that have weights, from the input on."""
+    return [layer for layer in model.layers if layer.weights]
+
+
+def _leaves(layer: keras.layers.Layer, path: str) -> dict[str, keras.layers.Layer]:
+    """Return the layers with weights below a layer by path, wrappers seen through."""
+    if isinstance(layer, keras.layers.Wrapper):
+        return _leaves(layer.layer, path)
+    if not isinstance(layer, keras.Model):
+        return {path: layer}
+    leaves = {}
+    for inner in weighted_layers(layer):
+        leaves |= _leaves(inner, f"{path}/{inner.name}")
+    return leaves
+
+
+def _pairs(source: keras.layers.Layer, target: keras.layers.Layer) -> list[tuple]:
+    """Pair the layers below two layers of one name, or raise UserError."""
+    sources = _leaves(source, target.name)
+    targets = _leaves(target, target.name)
+    if sources.keys() != targets.keys():
+        odd = sorted(sources.keys() ^ targets.keys())
+        raise UserError(
+            f"Expected the same layers inside {target.name!r} of both models. Found in "
+            f"one only: {_some(odd)}. Build both from the same configuration."
+        )
+    for path, layer in targets.items():
+        expected, received = _shapes(layer.weights), _shapes(sources[path].weights)
+        if expected != received:
+            raise UserError(
+                f"Expected weights of shapes {expected} for layer {path!r}. Received: "
+                f"{received}. Build both models from the same configuration."
+            )
+    return [(sources[path], layer) for path, layer in targets.items()]
+
+
+def _download(name: str) -> Arrays:
+    """Return ImageNet weights by layer from `keras.applications`."""
+    application = TOWERS[name].application
+    if application is None:
+        raise UserError(
+            f"Keras has no ImageNet weights for --tower={name}; give a local file: "
+            "--rgb_weights=FILE.weights.h5, or --rgb_weights=none to train from scratch"
+        )
+    try:
+        model = application(include_top=False, weights="imagenet", pooling="avg")
+    except Exception as error:  # Keras raises Exception itself where a fetch fails.
+        raise UserError(
+            f"The ImageNet weights for --tower={name} could not be downloaded "
+            f"({_line(error)}). Give a local file instead: --rgb_weights=FILE"
+        ) from error
+    return {
+        key: layer.get_weights()
+        for key, layer in zip(_keys(model), weighted_layers(model), strict=True)
+    }
+
+
+def _read(path: Path, tower: keras.Model) -> Arrays:
+    """Return a file's weights by layer."""
+    if not path.is_file():
+        raise UserError(f"Expected a weights file. There is none at: {path}")
+    try:
+        with h5py.File(path, "r") as file:
+            if "layers" in file:
+                return {
+                    _key(name): [group["vars"][i][()] for i in _ordered(group["vars"])]
+                    for name, group in file["layers"].items()
+                    if len(group.get("vars", ()))
+                }
+            group = file.get("model_weights", file)
+            if "layer_names" in group.attrs:
+                return _read_older(group, path, tower)
+    except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"Expected a Keras weights file (.weights.h5), readable and whole. "
+            f"Received: {path} ({_line(error)})"
+        ) from error
+    raise UserError(
+        "Expected a Keras weights file (.weights.h5) with the layers of one tower. "
+        f"Received: {path}, an HDF5 file without them"
+    )
+
+
+def _read_older(group: h5py.Group, path: Path, tower: keras.Model) -> Arrays:
+    """Return the weights of the format that names its layers in an attribute.
+
+    The names say little (Inception-v3's are automatic), so order decides, as in
+    Keras.
+    """
+    layers = []
+    for name in group.attrs["layer_names"]:
+        layer = group[name]
+        arrays = [layer[weight][()] for weight in layer.attrs["weight_names"]]
+        if arrays:
+            layers.append(arrays)
+    keys = _keys(tower)
+    if len(layers) != len(keys):
+        raise UserError(
+            f"Expected {len(keys)} layers with weights for the tower, without a "
+            f"classifier. Received: {path} with {len(layers)}"
+        )
+    return dict(zip(keys, layers, strict=True))
+
+
+def _assign(tower: keras.Model, arrays: Arrays, stream: str, origin: str) -> None:
+    """Set all weights of a tower after every one of them was checked."""
+    layers = dict(zip(_keys(tower), weighted_layers(tower), strict=True))
+    missing, unknown = layers.keys() - arrays.keys(), arrays.keys() - layers.keys()
+    if missing or unknown:
+        raise UserError(
+            f"{origin}: expected exactly the {len(layers)} layers of the tower, no "
+            f"classifier. Missing: {_some(missing)}. Unknown: {_some(unknown)}. "
+            "Check --tower against the file."
+        )
+    first = next(iter(layers))
+    values = dict(arrays)
+    if stream == "flow":
+        values[first] = _cross_modality(arrays[first], layers[first])
+    for key, layer in layers.items():
+        expected, received = _shapes(layer.weights), _shapes(values[key])
+        if expected != received:
+            raise UserError(
+                f"{origin}: expected arrays of shapes {expected} for layer {key} "
+                f"({layer.name}). Received: {received}. Check --tower and --pairs "
+                "against the file."
+            )
+    for key, layer in layers.items():
+        layer.set_weights(values[key])
+
+
+def _cross_modality(
+    arrays: list[np.ndarray], layer: keras.layers.Layer
+) -> list[np.ndarray]:
+    """Make the first convolution's arrays fit flow, if they are of RGB.
+
+    The mean over the input channels is repeated, not rescaled: a flow stack whose
+    channels are equal gives 2 * pairs / 3 times the response of a gray image.
+    """
+    channels = layer.kernel.shape[2]
+    kernel, *bias = arrays
+    if kernel.ndim != 4 or kernel.shape[2] != 3 or channels == 3:
+        return arrays
+    mean = kernel.mean(axis=2, keepdims=True)
+    return [np.repeat(mean, channels, axis=2), *bias]
+
+
+def _keys(model: keras.Model) -> list[str]:
+    """Name a model's weighted layers as `.weights.h5` files do: kind and count.
+
+    Such a file knows `conv2d_3` as the fourth Conv2D of the model, whatever the
+    layer is called.
+    """
+    counts: collections.Counter = collections.Counter()
+    keys = []
+    for layer in weighted_layers(model):
+        kind = type(layer).__name__.lower()
+        keys.append(f"{kind}:{counts[kind]}")
+        counts[kind] += 1
+    return keys
+
+
+def _key(name: str) -> str:
+    """Turn a file's `batch_normalization_3` into the form of `_keys`."""
+    match = re.fullmatch(r"(.*?)(?:_(\d+))?", name)
+    kind, number = match.groups() if match else (name, None)
+    return f"{kind.replace('_', '')}:{number or 0}"
+
+
+def _ordered(group: h5py.Group) -> list[str]:
+    return sorted(group, key=int)
+
+
+def _shapes(arrays: Any) -> list[tuple]:
+    return [tuple(array.shape) for array in arrays]
+
+
+def _some(names: Any) -> str:
+    names = sorted(names)
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "") or "none"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,67 @@
+"""Every registered tower: sizes, features, names, both streams."""
+
+import numpy as np
+import pytest
+
+from stfn_keras import config as settings
+from stfn_keras.config import ModelConfig
+from stfn_keras.errors import UserError
+from stfn_keras.models import (
+    TOWERS,
+    build_tower,
+    feature_size,
+    input_channels,
+    input_size,
+)
+
+QUICK = ["tiny", "mobilenet_v2", "efficientnet_lite0"]
+LARGE = [
+    pytest.param(name, marks=pytest.mark.slow) for name in TOWERS if name not in QUICK
+]
+
+
+def test_registry_has_every_tower_of_the_configuration():
+    assert tuple(TOWERS) == settings.TOWERS
+    assert all(tower.features % 4 == 0 for tower in TOWERS.values())
+
+
+@pytest.mark.parametrize("name", QUICK + LARGE)
+def test_smallest_flow_tower(name):
+    config = ModelConfig(tower=name, flow_size=TOWERS[name].minimum, pairs=2)
+    tower = build_tower(config, "flow")
+    size = TOWERS[name].minimum
+    assert tower.input_shape == (None, size, size, 4)
+    assert tower.output_shape == (None, feature_size(config))
+    features = np.array(tower(np.full((1, size, size, 4), 128, "uint8")))
+    assert features.dtype == np.float32
+    assert np.all(np.isfinite(features))
+
+
+@pytest.mark.parametrize(
+    "name", ["tiny", pytest.param("inception_v3", marks=pytest.mark.slow)]
+)
+def test_names_do_not_depend_on_what_was_built_before(name):
+    first, second = (build_tower(ModelConfig(tower=name), "rgb") for _ in range(2))
+    assert [x.name for x in first.layers] == [x.name for x in second.layers]
+    assert [w.path for w in first.weights] == [w.path for w in second.weights]
+
+
+def test_both_streams_variables_have_their_own_paths():
+    rgb, flow = (build_tower(ModelConfig(tower="tiny"), s) for s in ("rgb", "flow"))
+    assert not {w.path for w in rgb.weights} & {w.path for w in flow.weights}
+
+
+def test_input_sizes():
+    assert input_size(ModelConfig(), "rgb") == 224
+    assert input_size(ModelConfig(tower="inception_v3"), "flow") == 299
+    assert input_size(ModelConfig(rgb_size=96), "flow") == 96
+    assert input_size(ModelConfig(rgb_size=96, flow_size=64), "flow") == 64
+    assert input_size(ModelConfig(rgb_size=96, flow_size=64), "rgb") == 96
+    assert input_channels(ModelConfig(pairs=10), "flow") == 20
+    assert input_channels(ModelConfig(pairs=10), "rgb") == 3
+
+
+def test_too_small_an_input():
+    config = ModelConfig(tower="inception_v3", rgb_size=64)
+    with pytest.raises(UserError, match="75 pixels or more; set --flow_size.*: 64"):
+        build_tower(config, "flow")
