@@ -91,4 +91,5 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             print("stopped; the same command continues", file=sys.stderr)
             sys.exit(130)
 
+    absl_flags.FLAGS.set_default("verbosity", -1)  # warnings; --verbosity=0 for more
     app.run(guarded)

@@ -7,6 +7,7 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from stfn_keras import flags
+from stfn_keras.commands.quiet import import_keras_quietly
 
 
 def define_flags() -> None:
@@ -25,6 +26,7 @@ def define_flags() -> None:
 
 def main(_: Sequence[str]) -> None:
     """Evaluate, then print the accuracies and where the report is."""
+    import_keras_quietly()
     from stfn_keras.evaluation.evaluate import evaluate
     from stfn_keras.training.run import Run
 

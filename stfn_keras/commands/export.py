@@ -7,6 +7,7 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from stfn_keras import flags
+from stfn_keras.commands.quiet import import_keras_quietly
 
 
 def define_flags() -> None:
@@ -21,6 +22,7 @@ def define_flags() -> None:
 
 def main(_: Sequence[str]) -> None:
     """Export, then print the measured parity and what comes next."""
+    import_keras_quietly()
     from stfn_keras.exporting.export import EXTRA, export
     from stfn_keras.training.run import Run
 

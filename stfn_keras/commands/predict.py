@@ -7,6 +7,7 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from stfn_keras import flags
+from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.errors import UserError
 from stfn_keras.files import write_json
 
@@ -26,6 +27,7 @@ def main(argv: Sequence[str]) -> None:
     videos = [Path(name) for name in argv[1:]]
     if not videos:
         raise UserError("name at least one video: predict.py --model DIR VIDEO ...")
+    import_keras_quietly()
     from stfn_keras.serving.predictor import Predictor
     from stfn_keras.serving.sheet import draw_sheet
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from stfn_keras import flags
+from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.config import (
     END_TO_END_STAGE,
     FLOW_STAGE,
@@ -47,6 +48,7 @@ def read_training() -> TrainingConfig:
 
 def main(_: Sequence[str]) -> None:
     """Train, then say what comes next."""
+    import_keras_quietly()
     from stfn_keras.training.train import train
 
     values = absl_flags.FLAGS

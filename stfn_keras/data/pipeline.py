@@ -150,6 +150,15 @@ def draw_positions(snippets: int, segments: int, seed: tf.Tensor) -> tf.Tensor:
     return tf.constant(bounds[:-1], tf.int32) + tf.cast(offsets, tf.int32)
 
 
+def counted(data: tf.data.Dataset, batches: int) -> tf.data.Dataset:
+    """Say how many batches there are; fewer or more in the shards is an error.
+
+    Keras must know: on a dataset of unknown length its `fit` counts one step too
+    many, which lowers the epoch's averages and moves the rate schedule on.
+    """
+    return data.apply(tf.data.experimental.assert_cardinality(batches))
+
+
 def _records(files: tuple[Path, ...], order: np.ndarray) -> tf.data.Dataset:
     names = tf.data.Dataset.from_tensor_slices([str(files[i]) for i in order])
     return names.interleave(
@@ -210,7 +219,7 @@ def training_batches(
     data = data.shuffle(buffer, seed=seed * 1_000_003 + epoch)
     data = data.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
     data = data.batch(batch, drop_remainder=source.videos >= batch)
-    return data.prefetch(tf.data.AUTOTUNE)
+    return counted(data, max(source.videos // batch, 1)).prefetch(tf.data.AUTOTUNE)
 
 
 def view_batches(
@@ -252,7 +261,9 @@ def view_batches(
     data = tf.data.TFRecordDataset([str(f) for f in source.files])
     data = data.flat_map(samplings_of)
     data = data.map(crops_of, num_parallel_calls=tf.data.AUTOTUNE)
-    return data.unbatch().batch(batch).prefetch(tf.data.AUTOTUNE)
+    data = data.unbatch().batch(batch)
+    views = source.videos * samplings * crops
+    return counted(data, -(-views // batch)).prefetch(tf.data.AUTOTUNE)
 
 
 def encoded_batches(source: Source, *, segments: int, batch: int) -> tf.data.Dataset:

@@ -105,6 +105,9 @@ def freeze(tower: keras.Model, fraction: float, partial_batchnorm: bool) -> None
             f"The fraction of a tower to freeze must be 0 to 1. Received: {fraction}"
         )
     tower.trainable = True
+    # Keras hands a model's flag on to its layers only where the flag changes.
+    for layer in tower.layers:
+        layer.trainable = True
     layers = weighted_layers(tower)
     for layer in layers[: round(fraction * len(layers))]:
         layer.trainable = False

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from stfn_keras.data.pipeline import (
     SHUFFLE_BUFFER,
     Source,
+    counted,
     draw_positions,
     view_batches,
 )
@@ -153,7 +154,7 @@ def training_features(
     )
     data = data.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
     data = data.batch(batch, drop_remainder=cached.videos >= batch)
-    return data.prefetch(tf.data.AUTOTUNE)
+    return counted(data, max(cached.videos // batch, 1)).prefetch(tf.data.AUTOTUNE)
 
 
 def validation_features(
@@ -174,4 +175,4 @@ def validation_features(
         return inputs, one_hot(label)
 
     data = tf.data.TFRecordDataset(str(cached.path)).map(centre)
-    return data.batch(batch)
+    return counted(data.batch(batch), -(-cached.videos // batch))

@@ -163,7 +163,7 @@ def _opened(path: str | PathLike) -> Iterator[tuple[InputContainer, VideoStream]
         file.seek(0)
         try:
             # Tags in an unknown encoding are no reason to refuse a video.
-            container = av.open(file, metadata_errors="replace")
+            container = av.open(file, "r", metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise VideoError("unreadable container") from error
         with container:

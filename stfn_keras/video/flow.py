@@ -24,6 +24,7 @@ from stfn_keras.errors import UserError
 MINIMUM_SIDE = 16
 
 _DIS = {
+    "CoarsestScale": -1,  # as many scales as the frame allows
     "FinestScale": 1,
     "PatchSize": 8,
     "PatchStride": 3,
@@ -32,6 +33,7 @@ _DIS = {
     "VariationalRefinementAlpha": 20.0,
     "VariationalRefinementDelta": 5.0,
     "VariationalRefinementGamma": 10.0,
+    "VariationalRefinementEpsilon": 0.01,
     "UseMeanNormalization": True,
     "UseSpatialPropagation": True,
 }
@@ -129,7 +131,11 @@ def compute(preset: str, prev_gray: np.ndarray, next_gray: np.ndarray) -> np.nda
             f"pixels or more. Received: {prev_gray.shape} and {next_gray.shape}"
         )
     with single_thread():
-        return _algorithm(preset).calc(prev_gray, next_gray, None)
+        algorithm = _algorithm(preset)
+        # DIS overwrites its own scales on small frames, and would keep them.
+        for parameter, value in FLOW_PRESETS[preset].parameters.items():
+            getattr(algorithm, f"set{parameter}")(value)
+        return algorithm.calc(prev_gray, next_gray, None)
 
 
 @contextmanager
@@ -149,14 +155,10 @@ def single_thread() -> Iterator[None]:
 def _algorithm(name: str) -> Any:
     preset = get_preset(name)
     if preset.algorithm == "dis":
-        algorithm = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    elif preset.algorithm == "tvl1":
-        algorithm = cv2.optflow.createOptFlow_DualTVL1()
-    else:
-        algorithm = cv2.optflow.createOptFlow_DeepFlow()
-    for parameter, value in preset.parameters.items():
-        getattr(algorithm, f"set{parameter}")(value)
-    return algorithm
+        return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    if preset.algorithm == "tvl1":
+        return cv2.optflow.createOptFlow_DualTVL1()
+    return cv2.optflow.createOptFlow_DeepFlow()
 
 
 def quantise(flow: np.ndarray) -> np.ndarray:

@@ -1,0 +1,28 @@
+"""Import TensorFlow without its native start-up notices."""
+
+import os
+import sys
+import tempfile
+
+
+def import_keras_quietly() -> None:
+    """Import Keras and its backend with native standard error held back.
+
+    TensorFlow prints notices (no GPU found, oneDNN is on) before its own log level
+    takes effect. What was held back is shown if the import fails.
+    """
+    # Notices at run time, even at its error level, concern the hardware alone.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
