@@ -132,7 +132,7 @@ def _leaves(layer: keras.layers.Layer, path: str) -> dict[str, keras.layers.Laye
         return _leaves(layer.layer, path)
     if not isinstance(layer, keras.Model):
         return {path: layer}
-    leaves = {}
+    leaves: dict[str, keras.layers.Layer] = {}
     for inner in weighted_layers(layer):
         leaves |= _leaves(inner, f"{path}/{inner.name}")
     return leaves

@@ -16,7 +16,7 @@ from stfn_keras import models
 from stfn_keras.config import ModelConfig
 
 assert keras.backend.backend() == "jax"
-config = ModelConfig(tower="tiny", segments=2, rgb_size=16, pairs=1)
+config = ModelConfig(tower="tiny", segments=2, rgb_size=16, pairs=1, blocks=1)
 model = models.build(config, classes=3)
 models.freeze(model.get_layer("rgb_features").layer, 0.5, True)
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -27,7 +27,6 @@ x = {
 }
 history = model.fit(x, {"logits": np.array([0, 1])}, verbose=0)
 assert np.isfinite(history.history["loss"][0])
-assert model.predict(x, verbose=0)["scores"].shape == (2, 3)
 assert sys.modules["tensorflow"] is None
 print("trained a step")
 """
