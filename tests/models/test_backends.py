@@ -35,7 +35,12 @@ print("trained a step")
 @pytest.mark.slow
 def test_a_training_step_under_jax_without_tensorflow():
     pytest.importorskip("jax")
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiling takes most of the time
+    }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         env=environment,
