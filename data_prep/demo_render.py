@@ -27,8 +27,9 @@ _SPARE = 32  # pixels that the noise is larger than the picture
 @dataclass(frozen=True, eq=False)
 class _Looks:
     background: np.ndarray  # float32 RGB, 0-255, _BORDER larger than the picture
-    tones: np.ndarray  # (2, 3) RGB of the object, 0-255
-    pattern: np.ndarray  # (_SPRITE, _SPRITE) mix of the two tones, 0-1
+    tones: np.ndarray  # (2, 3) bright and dark RGB of the object, 0-255
+    period: float  # of the object's pattern in its picture, pixels
+    shift: np.ndarray  # (2,) phases of the pattern, radians
     noise: np.ndarray  # int16 RGB, _SPARE larger than the picture
     offsets: np.ndarray  # (half, 2) where each frame of an act cuts its noise
 
@@ -61,7 +62,8 @@ def _draw_looks(scene: Scene) -> _Looks:
     return _Looks(
         background=_coloured(rng, _texture(place)),
         tones=_tones(rng),
-        pattern=_pattern(rng),
+        period=rng.uniform(12, 18),
+        shift=rng.uniform(0, 2 * np.pi, size=2),
         noise=np.rint(rng.normal(0.0, _NOISE, size)).astype(np.int16),
         offsets=rng.integers(0, _SPARE, size=(scene.half, 2)),
     )
@@ -90,29 +92,33 @@ def _coloured(rng: np.random.Generator, texture: np.ndarray) -> np.ndarray:
 
 
 def _tones(rng: np.random.Generator) -> np.ndarray:
-    """A bright and a dark colour in random order: they stand out in any place."""
-    tones = np.stack([rng.uniform(190, 255, size=3), rng.uniform(0, 65, size=3)])
-    return tones[rng.permutation(2)]
+    """A bright and a dark colour: they stand out in any place."""
+    return np.stack([rng.uniform(190, 255, size=3), rng.uniform(0, 65, size=3)])
 
 
-def _pattern(rng: np.random.Generator) -> np.ndarray:
-    """Mix of the object's two tones: stripes, checks or dots, soft-edged, 0-1."""
+def _pattern(looks: _Looks, shape: str) -> np.ndarray:
+    """Mix of the object's two tones, (_SPRITE, _SPRITE), 0-1, soft-edged.
+
+    Discs have stripes, squares have checks and triangles are plain: local texture
+    is what a small network without pre-training can learn from a few scenes.
+    """
+    if shape == "triangle":
+        return np.zeros((_SPRITE, _SPRITE))
     across, down = np.meshgrid(*[np.arange(_SPRITE) - (_SPRITE - 1) / 2] * 2)
-    cycles = 2 * np.pi / rng.uniform(14, 20)
-    shift = rng.uniform(0, 2 * np.pi, size=2)
-    columns, rows = np.sin(across * cycles + shift[0]), np.sin(down * cycles + shift[1])
-    kinds = (columns, columns * rows * 2, columns + rows - 0.5)
-    chosen = kinds[int(rng.integers(len(kinds)))]
-    return np.clip(0.5 + 1.5 * chosen, 0, 1)
+    cycles = 2 * np.pi / looks.period
+    waves = np.sin(across * cycles + looks.shift[0])
+    if shape == "square":
+        waves = 2 * waves * np.sin(down * cycles + looks.shift[1])
+    return np.clip(0.5 + 1.5 * waves, 0, 1)
 
 
 def _sprite(looks: _Looks, shape: str) -> np.ndarray:
     """The object's picture: float32 (_SPRITE, _SPRITE, 4), premultiplied RGB, alpha.
 
-    A rim in the first tone draws the outline, whatever the pattern inside.
+    A rim in the bright tone draws the outline, whatever the pattern inside.
     """
     alpha = _mask(shape, _UNIT)
-    mix = looks.pattern[..., None] * _mask(shape, _UNIT - _RIM)
+    mix = _pattern(looks, shape)[..., None] * _mask(shape, _UNIT - _RIM)
     colour = looks.tones[0] * (1 - mix) + looks.tones[1] * mix
     return np.concatenate([colour * alpha, alpha], axis=-1).astype(np.float32)
 

@@ -11,8 +11,8 @@ nothing in a scene can predict a class.
 
 Three kinds of difference, so that each stream and time itself are needed:
 
-- `SlideDisc`, `SlideSquare`, `SlideTriangle` differ in appearance only. The other
-  classes draw one of the three shapes, so a shape alone names no motion.
+- `SlideDisc`, `SlideSquare`, `SlideTriangle` differ in appearance only: a shape with
+  its pattern. The other classes draw one of the three, so none names a motion.
 - Slide, `Bounce`, `Pulse`, `Spin` differ in motion only. Four clocks drive x, y,
   size and angle; in each class one runs and the others stand still at a uniformly
   random phase. A clock with a uniformly random start has the same law at every
@@ -66,7 +66,7 @@ CLASSES: dict[str, tuple[str, str | None]] = {
 }
 
 _AMPLITUDE = 18.0  # pixels that x and y swing to either side of their centre
-_SWELL = 1.4  # the radius swings between 1 / 1.4 and 1.4 times its mean
+_SWELL = 1.35  # the radius swings between 1 / 1.35 and 1.35 times its mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ def draw_scene(seed: int, group: int, clip: int) -> Scene:
         half=half,
         shape=str(rng.choice(list(REACH))),
         centre=(WIDTH / 2 + rng.uniform(-4, 4), HEIGHT / 2 + rng.uniform(-3, 3)),
-        radius=rng.uniform(11.5, 13.5),
+        radius=rng.uniform(12.5, 14.5),
         angle=rng.uniform(0.0, 2 * np.pi),
         phases=(x_phase, y_phase, size_phase),
         speed=rng.uniform(2.5, 4.0),
