@@ -47,17 +47,19 @@ def run_job(job: Job, report: Callable[[str | None], None]) -> Entry:
     with open(aside, "wb") as file:
         writer = RecordWriter(file)
         for video in job["videos"]:
+            reason = None
             try:
                 prepared = prepare_video(Path(job["folder"], video["id"]), config)
-                writer.write(_example(video, job["roles"], prepared))
-                report(None)
             except VideoError as error:
+                reason = error.reason
                 rejected.append(
-                    Rejected(video["id"], error.reason, error.declared, error.decoded)
+                    Rejected(video["id"], reason, error.declared, error.decoded)
                 )
-                report(error.reason)
             except Exception as error:
                 raise RuntimeError(f"{video['id']}: {error!r}") from error
+            else:
+                writer.write(_example(video, job["roles"], prepared))
+            report(reason)
         file.flush()
         os.fsync(file.fileno())
     return _finish(job, aside, rejected)

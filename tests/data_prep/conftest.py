@@ -1,0 +1,78 @@
+"""A small video folder, and ways to prepare and read it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from data_prep.plan import DatasetOptions
+from data_prep.prepare import Summary, prepare_dataset
+from stfn_keras.config import PreparationConfig
+from stfn_keras.data.records import decode_example, read_records
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory) -> Path:
+    """Two classes of five groups, one clip cut in half, one file that is no video."""
+    folder = tmp_path_factory.mktemp("clips")
+    noise = np.random.default_rng(0).integers(0, 255, (40, 64, 3), dtype=np.uint8)
+    noise = cv2.GaussianBlur(noise, (0, 0), 2)
+    for label in ("Left", "Up"):
+        (folder / label).mkdir()
+        for group in range(5):
+            path = folder / label / f"v_{label}_g{group:02d}_c01.avi"
+            code = cv2.VideoWriter.fourcc(*"MJPG")
+            writer = cv2.VideoWriter(str(path), code, 25, (48, 32))
+            for index in range(6):
+                shift = (-index, 0) if label == "Left" else (0, -index)
+                frame = np.roll(noise, shift[::-1], (0, 1))[:32, group : group + 48]
+                writer.write(np.ascontiguousarray(frame))
+            writer.release()
+    cut = folder / "Up" / "v_Up_g04_c01.avi"
+    data = cut.read_bytes()
+    cut.write_bytes(data[: (data.index(b"movi") + data.index(b"idx1")) // 2])
+    (folder / "notes.txt").write_text("not of any class")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepare(clips) -> Callable[..., Summary]:
+    """A function that prepares the clips, with options or settings of one's own."""
+
+    def run(out: Path, **changes) -> Summary:
+        settings = {"snippets": 3, "pairs": 2}
+        fields = PreparationConfig.__dataclass_fields__
+        settings |= {key: changes.pop(key) for key in list(changes) if key in fields}
+        options = {
+            "videos": str(clips),
+            "out": str(out),
+            "name": "tiny",
+            "shard_videos": 4,
+            "workers": 1,
+        }
+        return prepare_dataset(
+            DatasetOptions(**{**options, **changes}), PreparationConfig(**settings)
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory, prepare) -> Path:
+    """A finished dataset, for reading only."""
+    out = tmp_path_factory.mktemp("data") / "tiny"
+    prepare(out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def read_all() -> Callable[[Path], list[dict[str, list]]]:
+    """A function that decodes every record of a dataset."""
+
+    def read(folder: Path) -> list[dict[str, list]]:
+        files = sorted(folder.glob("*.tfrecord"))
+        return [decode_example(r) for file in files for r in read_records(file)]
+
+    return read
