@@ -241,11 +241,14 @@ class TrainingConfig:
                 f"Received: {', '.join(self.stages)}"
             )
 
-    def stage(self, name: str) -> StageConfig:
-        """The settings of the stage of that name."""
+    def pixel_stage(self, name: str) -> PixelStageConfig:
+        """The settings of the stage `rgb`, `flow` or `end_to_end`."""
         return {
             "rgb": self.rgb,
             "flow": self.flow_stage,
-            "fusion": self.fusion,
             "end_to_end": self.end_to_end,
         }[name]
+
+    def stage(self, name: str) -> StageConfig:
+        """The settings of the stage of that name."""
+        return self.fusion if name == "fusion" else self.pixel_stage(name)

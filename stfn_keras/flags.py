@@ -65,7 +65,7 @@ def read(cls: type[Config], prefix: str = "", defaults: Any = None) -> Config:
 
 
 def _parsed(name: str, default: Any) -> Any:
-    value = absl_flags.FLAGS[name].value
+    value: Any = absl_flags.FLAGS[name].value
     if not isinstance(default, tuple):
         return value
     kind = type(default[0]) if default else str
@@ -91,5 +91,9 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             print("stopped; the same command continues", file=sys.stderr)
             sys.exit(130)
 
+    # Otherwise --help, which shows the flags of the script's own module, shows none.
+    for module, defined in absl_flags.FLAGS.flags_by_module_dict().items():
+        for flag in defined if not module.startswith("absl.") else ():
+            absl_flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     absl_flags.FLAGS.set_default("verbosity", -1)  # warnings; --verbosity=0 for more
     app.run(guarded)

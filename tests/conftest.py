@@ -1,12 +1,13 @@
-"""Shared fixtures: real data through STFN_REAL_DATA, absl flags marked parsed."""
+"""Shared fixtures: small datasets, real data through STFN_REAL_DATA, parsed flags."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import flags
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 flags.FLAGS.mark_as_parsed()
 
 
@@ -17,3 +18,96 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("set STFN_REAL_DATA to the folder with the real clips")
     return Path(folder)
+
+
+SNIPPETS, PAIRS, HEIGHT, WIDTH = 7, 2, 36, 48
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory) -> Path:
+    """A dataset of schema 1 without videos: two classes, three roles, 21 records.
+
+    The classes differ in colour and in direction of motion, so that both streams
+    can tell them apart.
+    """
+    from stfn_keras.data.manifest import Manifest, Shard, file_digest
+    from stfn_keras.data.records import RecordWriter, encode_example
+    from stfn_keras.video import image
+
+    folder = tmp_path_factory.mktemp("dataset")
+    draws = np.random.default_rng(0)
+    shards, number = [], 0
+    for roles, videos in (("r", 8), ("r", 4), ("e", 5), ("v", 4)):
+        name = f"small-{roles}-{len(shards):05d}-of-00004.tfrecord"
+        with (folder / name).open("wb") as file:
+            writer = RecordWriter(file)
+            for _ in range(videos):
+                label = number % 2
+                colour = np.array([200, 60, 60] if label else [60, 60, 200])
+                noise = draws.integers(-30, 30, (SNIPPETS, HEIGHT, WIDTH, 1))
+                frames = np.clip(colour + noise, 0, 255).astype(np.uint8)
+                codes = np.full((SNIPPETS, PAIRS, HEIGHT, WIDTH, 2), 128, np.uint8)
+                codes[..., 0] = 150 if label else 106
+                # The snippet's number, so that tests see which one was drawn.
+                codes[..., 1] = 100 + 8 * np.arange(SNIPPETS)[:, None, None, None]
+                writer.write(
+                    encode_example(
+                        {
+                            "video/id": [f"clip {number}.avi".encode()],
+                            "video/label": [label],
+                            "video/label_text": [("left", "right")[label].encode()],
+                            "video/group": [b""],
+                            "video/roles": [roles.encode()],
+                            "video/frames": [40],
+                            "video/rate": [25.0],
+                            "video/height": [HEIGHT],
+                            "video/width": [WIDTH],
+                            "snippet/frame": list(range(SNIPPETS)),
+                            "snippet/rgb": [image.encode_rgb(f) for f in frames],
+                            "flow/dis": [image.encode_flow(c) for c in codes],
+                        }
+                    )
+                )
+                number += 1
+        path = folder / name
+        shards.append(
+            Shard(name, roles, videos, path.stat().st_size, file_digest(path))
+        )
+    Manifest(
+        schema=1, name="small", protocol="csv", labels=("left", "right"),
+        videos=number, absent=0, shards=tuple(shards),
+        flow={"dis": {"preset": "dis", "version": 1, "parameters": {}, "opencv": "5",
+                      "bound": 20.0, "pairs": PAIRS}},
+        layout="snippet", snippets=SNIPPETS, rgb_per_snippet=1, size="256", flip=True,
+    ).save(folder)  # fmt: skip
+    return folder
+
+
+def small_model(**changes):
+    """A network for the small dataset that trains in seconds."""
+    from stfn_keras.config import ModelConfig
+
+    settings = {"tower": "tiny", "rgb_size": 16, "flow_size": 16, "pairs": PAIRS,
+                "segments": 3, "width": 4, "blocks": 1}  # fmt: skip
+    return ModelConfig(**{**settings, **changes})
+
+
+def small_training(**changes):
+    """Stages of two short epochs each."""
+    from stfn_keras.config import PixelStageConfig, StageConfig, TrainingConfig
+
+    pixels = PixelStageConfig(
+        epochs=2, batch=4, rate=1e-2, schedule="cosine", segments=2, scales=(1.0, 0.75)
+    )
+    settings = {"rgb_weights": "none", "rgb": pixels, "flow_stage": pixels,
+                "fusion": StageConfig(epochs=2, batch=4, rate=1e-2)}  # fmt: skip
+    return TrainingConfig(**{**settings, **changes})
+
+
+@pytest.fixture(scope="session")
+def trained(dataset, tmp_path_factory):
+    """A finished STFN run on the small dataset."""
+    from stfn_keras.training.train import train
+
+    out = tmp_path_factory.mktemp("runs") / "stfn"
+    return train(dataset, out, small_model(), small_training())

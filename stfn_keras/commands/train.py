@@ -18,13 +18,6 @@ from stfn_keras.config import (
     TrainingConfig,
 )
 
-STAGE_FLAGS = (
-    ("rgb", "rgb", PixelStageConfig, RGB_STAGE),
-    ("flow", "flow_stage", PixelStageConfig, FLOW_STAGE),
-    ("fusion", "fusion", StageConfig, FUSION_STAGE),
-    ("end_to_end", "end_to_end", PixelStageConfig, END_TO_END_STAGE),
-)
-
 
 def define_flags() -> None:
     """Define every flag of the command."""
@@ -35,15 +28,21 @@ def define_flags() -> None:
     )
     flags.define(ModelConfig)
     flags.define(TrainingConfig)
-    for name, _, cls, defaults in STAGE_FLAGS:
-        flags.define(cls, f"{name}_", defaults)
+    flags.define(PixelStageConfig, "rgb_", RGB_STAGE)
+    flags.define(PixelStageConfig, "flow_", FLOW_STAGE)
+    flags.define(StageConfig, "fusion_", FUSION_STAGE)
+    flags.define(PixelStageConfig, "end_to_end_", END_TO_END_STAGE)
 
 
 def read_training() -> TrainingConfig:
     """The training settings that the flags say."""
-    stages = {field: flags.read(cls, f"{name}_", defaults)
-              for name, field, cls, defaults in STAGE_FLAGS}  # fmt: skip
-    return flags.read(TrainingConfig, defaults=TrainingConfig(**stages))
+    defaults = TrainingConfig(
+        rgb=flags.read(PixelStageConfig, "rgb_", RGB_STAGE),
+        flow_stage=flags.read(PixelStageConfig, "flow_", FLOW_STAGE),
+        fusion=flags.read(StageConfig, "fusion_", FUSION_STAGE),
+        end_to_end=flags.read(PixelStageConfig, "end_to_end_", END_TO_END_STAGE),
+    )
+    return flags.read(TrainingConfig, defaults=defaults)
 
 
 def main(_: Sequence[str]) -> None:

@@ -71,7 +71,7 @@ def open_source(
         )
     files = manifest.shard_files(folder, split, role)
     if not files:
-        words = {"r": "training", "e": "test", "v": "validation"}
+        words = {"r": "training", "e": "test", "v": "validation", "u": "unused"}
         raise UserError(
             f"split {split} of the data in {folder} has no {words[role]} videos"
         )
@@ -107,9 +107,11 @@ def _parse(source: Source, record: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def take(video: dict[str, tf.Tensor], positions: tf.Tensor) -> dict[str, tf.Tensor]:
     """Keep the encoded snippets at `positions`, int (T,)."""
-    kept = {key: tf.gather(video[key], positions) for key in ("rgb", "flow")
-            if key in video}  # fmt: skip
-    return {**video, **kept}
+    kept = dict(video)
+    for stream in ("rgb", "flow"):
+        if stream in video:
+            kept[stream] = tf.gather(video[stream], positions)
+    return kept
 
 
 def look(

@@ -7,6 +7,7 @@ scores = score_videos(network, source, segments=7, samplings=1, crops=10)
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,14 +48,14 @@ class Scores:
     def save(self, path: Path) -> None:
         """Write `scores.npz`: video_id, label, logits, classes and stream logits."""
         with written_aside(path) as aside:
-            np.savez(
-                aside,
-                video_id=self.video_id,
-                label=self.label,
-                logits=self.logits,
-                classes=self.classes,
+            arrays: dict[str, Any] = {
+                "video_id": self.video_id,
+                "label": self.label,
+                "logits": self.logits,
+                "classes": self.classes,
                 **self.streams,
-            )
+            }
+            np.savez(aside, **arrays)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

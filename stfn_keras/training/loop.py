@@ -176,7 +176,11 @@ def _fit_epoch(
 ) -> dict[str, float]:
     began = time.monotonic()
     fitted = model.fit(
-        data, initial_epoch=epoch, epochs=epoch + 1, verbose=0, shuffle=False,
+        data,
+        initial_epoch=epoch,
+        epochs=epoch + 1,
+        verbose=0,
+        shuffle=False,
         callbacks=[progress],
     )
     row = _plain({key: values[-1] for key, values in fitted.history.items()})

@@ -73,7 +73,7 @@ def make_optimizer(config: StageConfig, steps_per_epoch: int) -> keras.Optimizer
         round(config.warmup * steps_per_epoch),
         tuple(m * steps_per_epoch for m in config.milestones),
     )
-    shared = {
+    shared: dict[str, Any] = {
         "learning_rate": schedule,
         "weight_decay": config.weight_decay or None,
         "global_clipnorm": config.clip_norm or None,
@@ -83,6 +83,7 @@ def make_optimizer(config: StageConfig, steps_per_epoch: int) -> keras.Optimizer
     elif config.optimizer == "adam":
         optimizer = keras.optimizers.Adam(**shared)
     else:
+        shared["weight_decay"] = config.weight_decay  # None is refused here
         optimizer = keras.optimizers.AdamW(**shared)
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

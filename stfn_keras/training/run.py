@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import stfn_keras
 from stfn_keras.config import ModelConfig, TrainingConfig
-from stfn_keras.data.manifest import Manifest
+from stfn_keras.data.manifest import Manifest, check_match
 from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, write_json
 
@@ -134,10 +134,13 @@ class Run:
         """The data the run was made of, here or moved to another folder.
 
         Raises:
-            UserError: The folder holds other data.
+            UserError: The folder holds other data, or they were prepared otherwise.
         """
         folder = data or self.data
         manifest = Manifest.load(folder)
+        fields = self.preprocessing["flow"]
+        read = {**self.preprocessing, "flow": {self.flow: fields[self.flow]}}
+        check_match(read, manifest.preprocessing)
         if manifest.digest != self.data_digest:
             raise UserError(
                 f"the run {self.folder} was made of other data (digest "

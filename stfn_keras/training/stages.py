@@ -14,13 +14,18 @@ import keras
 import tensorflow as tf
 
 from stfn_keras import models
-from stfn_keras.config import ModelConfig, PixelStageConfig
+from stfn_keras.config import ModelConfig
 from stfn_keras.data import pipeline
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
 from stfn_keras.training import features
 from stfn_keras.training.checkpoint import StageCheckpoints, load_weights
-from stfn_keras.training.loop import Stage, fit_stage, fitted_model, labels_for
+from stfn_keras.training.loop import (
+    Stage,
+    fit_stage,
+    fitted_model,
+    labels_for,
+)
 from stfn_keras.training.run import Run
 
 TOWER_NETWORKS = {"rgb": "spatial", "flow": "temporal"}
@@ -87,9 +92,7 @@ class Work:
 
 def _fit_on_pixels(work: Work, stage: Stage, network: keras.Model) -> None:
     """Run a stage that reads snippets from the shards."""
-    config = stage.config
-    if not isinstance(config, PixelStageConfig):
-        raise TypeError(f"the stage {stage.name} reads no pixels")
+    config = work.run.training.pixel_stage(stage.name)
     model = fitted_model(network, stage.stream_loss)
     one_hot = labels_for(model, work.classes)
     source = work.source("r", network)
@@ -121,7 +124,7 @@ def _fit_on_pixels(work: Work, stage: Stage, network: keras.Model) -> None:
 
 def tower_network(run: Run, stream: str) -> keras.Model:
     """The segment-consensus network that trains one tower (T: TSN)."""
-    stage = run.training.stage(stream)
+    stage = run.training.pixel_stage(stream)
     config = dataclasses.replace(
         run.model,
         network=TOWER_NETWORKS[stream],
@@ -146,7 +149,8 @@ def train_tower(work: Work, stream: str) -> None:
         source = None
     if not stage.checkpoints.kept:
         models.load_tower_weights(tower, stream, run.model, source)
-    models.freeze(tower, stage.config.frozen, stage.config.partial_batchnorm)
+    config = run.training.pixel_stage(stream)
+    models.freeze(tower, config.frozen, config.partial_batchnorm)
     _fit_on_pixels(work, stage, network)
 
 
@@ -206,10 +210,13 @@ def train_fusion(work: Work) -> None:
     """Train the temporal and fusion part on cached features."""
     run, stage = work.run, work.stage("fusion")
     cached = cached_features(work)
-    model = fitted_model(fusion_network(run, cached["r"].features), stage.stream_loss)
+    model = fitted_model(fusion_network(run), stage.stream_loss)
     one_hot = labels_for(model, work.classes)
-    shared: dict[str, Any] = {"segments": run.model.segments, "batch": stage.config.batch,
-              "one_hot": one_hot}  # fmt: skip
+    shared: dict[str, Any] = {
+        "segments": run.model.segments,
+        "batch": stage.config.batch,
+        "one_hot": one_hot,
+    }
 
     def batches(epoch: int) -> tf.data.Dataset:
         return features.training_features(
@@ -229,9 +236,10 @@ def train_fusion(work: Work) -> None:
     fit_stage(stage, model, batches, steps, validation)
 
 
-def fusion_network(run: Run, size: int) -> keras.Model:
-    """The part of the network behind the towers, from features (batch, T, size)."""
+def fusion_network(run: Run) -> keras.Model:
+    """The part of the network behind the towers, from features (batch, T, C)."""
     config = dataclasses.replace(run.model, dropout=run.training.fusion.dropout)
+    size = models.feature_size(run.model)
     return models.build_head(config, len(run.labels), size)
 
 
@@ -247,8 +255,7 @@ def assemble(work: Work) -> keras.Model:
     for network in networks.values():
         models.copy_by_name(network, whole)
     if not run.model.is_consensus:
-        size = networks["rgb"].get_layer("rgb_features").output.shape[-1]
-        head = fusion_network(run, int(size))
+        head = fusion_network(run)
         load_result(work, "fusion", head)
         models.copy_by_name(head, whole)
     return whole

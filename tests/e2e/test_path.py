@@ -1,0 +1,70 @@
+"""The whole path through the command line, on a handful of rendered clips."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "--tower=tiny", "--rgb_weights=none", "--rgb_size=32", "--segments=4",
+    "--blocks=1", "--width=8", "--rgb_epochs=1", "--flow_epochs=1",
+    "--fusion_epochs=2", "--end_to_end_epochs=1", "--end_to_end_segments=4",
+    "--stages=rgb,flow,fusion,end_to_end", "--rgb_batch=8", "--flow_batch=8",
+    "--fusion_batch=8", "--end_to_end_batch=8",
+]  # fmt: skip
+
+
+def run(*arguments: object) -> str:
+    """Run a command of the project; fail the test with its errors if it fails."""
+    found = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr[-2000:]
+    return found.stdout
+
+
+@pytest.mark.slow
+def test_from_videos_to_a_prediction(tmp_path):
+    clips, data, out = tmp_path / "clips", tmp_path / "data", tmp_path / "run"
+    run("-m", "data_prep", "demo-clips", "--out", clips, "--groups=3", "--clips=1")
+    broken = clips / "videos" / "Spin" / "v_Spin_g01_c01.avi"
+    broken.write_bytes(broken.read_bytes()[:3000])
+    run(
+        "-m", "data_prep", "--videos", clips / "videos", "--protocol=ucf101",
+        "--split_lists", clips / "splits", "--out", data, "--flow=dis",
+    )  # fmt: skip
+    manifest = json.loads((data / "manifest.json").read_text())
+    ledger = (data / "ledger.csv").read_text().splitlines()[1:]
+    assert manifest["videos"] + len(ledger) == 24
+    assert len(ledger) == 1
+    assert "v_Spin_g01_c01" in ledger[0]
+    run("-m", "data_prep", "verify", data)
+
+    run("train.py", "--data", data, "--split=2", "--out", out, *SMALL)
+    metrics = json.loads(run("evaluate.py", "--run", out, "--json"))
+    run("export.py", "--run", out, "--out", tmp_path / "model")
+    with np.load(out / "report" / "scores.npz", allow_pickle=False) as scores:
+        ids, logits = scores["video_id"].tolist(), scores["logits"]
+    assert metrics["videos"] == len(ids) == len(set(ids))
+
+    # From the raw file: the same scores as the evaluation's.
+    for index in (0, len(ids) - 1):
+        video = clips / "videos" / ids[index]
+        text = run(
+            "predict.py", "--model", tmp_path / "model", "--json",
+            "--out", tmp_path / "predictions", video,
+        )  # fmt: skip
+        found = json.loads(text)
+        exponentials = np.exp(logits[index] - logits[index].max())
+        expected = exponentials / exponentials.sum()
+        np.testing.assert_allclose(list(found["scores"].values()), expected, atol=1e-5)
+        assert (tmp_path / "predictions" / f"{video.stem}.png").stat().st_size > 10_000
+    assert not list(tmp_path.rglob("*.partial*"))

@@ -1,0 +1,148 @@
+"""Exports: equal to evaluation, versioned, whole or absent, weights stored once."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from stfn_keras.data import pipeline
+from stfn_keras.errors import UserError
+from stfn_keras.evaluation.evaluate import score_run
+from stfn_keras.evaluation.scoring import softmax
+from stfn_keras.exporting import export as exporting
+from stfn_keras.exporting.export import export
+from stfn_keras.exporting.parity import jpeg_inputs
+from stfn_keras.files import sha256
+from stfn_keras.training.train import train
+
+
+@pytest.fixture(scope="module")
+def model(trained, tmp_path_factory):
+    return export(trained, tmp_path_factory.mktemp("models") / "stfn")
+
+
+def test_scores_equal_the_evaluations_from_encoded_bytes(model, trained):
+    serve = tf.saved_model.load(str(model)).signatures["serve_jpeg"]
+    folder, manifest = trained.manifest()
+    source = pipeline.open_source(
+        folder, manifest, 1, "e", "dis", {"rgb": 16, "flow": 16}
+    )
+    scores = score_run(trained, "1x1", batch=4)
+    expected = dict(zip(scores.video_id, softmax(scores.logits), strict=True))
+    seen = 0
+    for bundle in pipeline.encoded_batches(source, segments=3, batch=2):
+        found = serve(**jpeg_inputs(bundle))["scores"].numpy()
+        for key, row in zip(bundle["id"].numpy(), found, strict=True):
+            np.testing.assert_allclose(row, expected[key.decode()], atol=1e-5)
+            seen += 1
+    assert seen == 5
+
+
+def test_serving_default_takes_uint8_and_any_batch(model):
+    serve = tf.saved_model.load(str(model)).signatures["serving_default"]
+    draws = np.random.default_rng(0)
+    rgb = draws.integers(0, 256, (3, 3, 16, 16, 3)).astype(np.uint8)
+    flow = draws.integers(1, 256, (3, 3, 16, 16, 4)).astype(np.uint8)
+    together = serve(rgb=tf.constant(rgb), flow=tf.constant(flow))
+    assert together["scores"].shape == (3, 2)
+    np.testing.assert_allclose(
+        together["scores"], softmax(together["logits"].numpy()), atol=1e-6
+    )
+    for row in range(3):  # a sample's scores do not depend on its neighbours
+        alone = serve(
+            rgb=tf.constant(rgb[row : row + 1]), flow=tf.constant(flow[row : row + 1])
+        )
+        np.testing.assert_allclose(
+            alone["scores"][0], together["scores"][row], atol=1e-5
+        )
+
+
+def test_what_the_folder_holds(model, trained):
+    extra = model / "assets.extra"
+    assert (extra / "labels.txt").read_text().split() == ["left", "right"]
+    parity = json.loads((extra / "parity.json").read_text())["saved_model"]
+    assert parity["passed"]
+    assert parity["max_abs_diff"] <= 1e-5
+    assert parity["top1_agreement"] == 1.0
+    assert parity["videos"] == 5
+    config = json.loads((extra / "config.json").read_text())
+    assert config["flow"] == "dis"
+    for file, digest in config["sha256"].items():
+        assert sha256(model / file) == digest
+
+
+def test_weights_are_stored_once(model, trained):
+    from stfn_keras.evaluation.scoring import trained_network
+
+    parameters = trained_network(trained).count_params()
+    stored = sum(f.stat().st_size for f in (model / "variables").iterdir())
+    assert stored < 4 * parameters * 1.3
+
+
+def test_versions_count_up_and_nothing_is_overwritten(trained, model):
+    before = sha256(model / "saved_model.pb")
+    again = export(trained, model.parent)
+    assert (model.name, again.name) == ("1", "2")
+    assert sha256(model / "saved_model.pb") == before
+    shutil.rmtree(again)
+
+
+def test_a_folder_of_something_else_is_refused(trained, tmp_path):
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds letter.txt; nothing was changed"):
+        export(trained, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_beyond_the_tolerance_nothing_is_published(trained, tmp_path, monkeypatch):
+    view = exporting.ServingModule._view
+
+    def shifted(self, encoded):  # a server that normalises otherwise than training
+        views = view(self, encoded)
+        return {**views, "rgb": 255 - views["rgb"]}
+
+    monkeypatch.setattr(exporting.ServingModule, "_view", shifted)
+    with pytest.raises(UserError, match="nothing was published"):
+        export(trained, tmp_path / "m")
+    assert not list((tmp_path / "m").iterdir())
+
+
+def test_an_image_that_decodes_to_too_much_is_refused(model):
+    serve = tf.saved_model.load(str(model)).signatures["serve_jpeg"]
+    small = tf.io.encode_jpeg(np.zeros((36, 48, 3), np.uint8)).numpy()
+    huge = tf.io.encode_jpeg(np.zeros((8192, 8192, 3), np.uint8), quality=1).numpy()
+    flow = tf.io.encode_jpeg(np.full((80, 96, 1), 128, np.uint8)).numpy()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most"):
+        serve(rgb_jpeg=tf.constant([[small, huge, small]]),
+              flow_jpeg=tf.constant([[flow] * 3]))  # fmt: skip
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        serve(rgb_jpeg=tf.constant([[small, b"no image", small]]),
+              flow_jpeg=tf.constant([[flow] * 3]))  # fmt: skip
+    good = serve(
+        rgb_jpeg=tf.constant([[small] * 3]), flow_jpeg=tf.constant([[flow] * 3])
+    )
+    assert np.isfinite(good["scores"]).all()
+
+
+@pytest.mark.parametrize("network", ["spatial", "temporal", "late_fusion"])
+def test_networks_of_one_stream_take_that_stream(trained, dataset, tmp_path, network):
+    from conftest import small_model, small_training
+
+    config = small_model(network=network)
+    run = train(
+        dataset, tmp_path / "run", config, small_training(stages=config.streams),
+        towers_from=trained.folder,
+    )  # fmt: skip
+    folder = export(run, tmp_path / "m")
+    signature = tf.saved_model.load(str(folder)).signatures["serve_jpeg"]
+    inputs = set(signature.structured_input_signature[1])
+    assert (
+        inputs
+        == {
+            "spatial": {"rgb_jpeg"},
+            "temporal": {"flow_jpeg", "height", "width"},
+            "late_fusion": {"rgb_jpeg", "flow_jpeg"},
+        }[network]
+    )

@@ -1,0 +1,165 @@
+"""Stages end to end on the small dataset: learning, resuming, baselines."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import small_model, small_training
+
+from stfn_keras.config import PixelStageConfig
+from stfn_keras.errors import UserError
+from stfn_keras.evaluation.scoring import trained_network
+from stfn_keras.training import loop, stages
+from stfn_keras.training import train as training
+from stfn_keras.training.checkpoint import StageCheckpoints
+from stfn_keras.training.train import train
+
+FIELDS = {"rgb": "rgb", "flow": "flow_stage"}
+
+
+def weights(run):
+    return trained_network(run).get_weights()
+
+
+def test_a_run_leaves_what_the_design_says(trained):
+    names = {path.name for path in trained.folder.iterdir()}
+    assert names >= {"config.json", "checkpoints", "history.csv", "tensorboard"}
+    history = pd.read_csv(trained.folder / "history.csv")
+    assert history["stage"].tolist() == ["rgb"] * 2 + ["flow"] * 2 + ["fusion"] * 2
+    assert history["epoch"].tolist() == [1, 2] * 3
+    assert history[["loss", "top1", "mean_class", "val_top1"]].notna().all().all()
+
+
+def test_an_epoch_takes_as_many_steps_as_it_has_batches(trained):
+    """Keras' fit counts one more where it is not told the number of batches."""
+    work = stages.Work(trained, trained.data, trained.manifest()[1], trained)
+    model = loop.fitted_model(stages.fusion_network(trained), 0.0)
+    loop.compile_stage(model, work.stage("fusion"), 3)
+    work.checkpoints("fusion").restore(model)
+    assert int(model.optimizer.iterations) == 2 * (12 // 4)
+
+
+def test_training_twice_is_training_once(trained, dataset):
+    before = trained.network_file.stat().st_mtime_ns, weights(trained)
+    again = train(dataset, trained.folder, trained.model, trained.training)
+    for a, b in zip(before[1], weights(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(pd.read_csv(trained.folder / "history.csv")) == 6
+
+
+def test_stages_one_at_a_time_give_the_same_run(trained, dataset, tmp_path):
+    for name in ("rgb", "flow", "fusion"):
+        run = train(
+            dataset, tmp_path / "run", small_model(), small_training(stages=(name,))
+        )
+        assert run.network_file.exists() == (name == "fusion")
+    for a, b in zip(weights(trained), weights(run), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_stage_stopped_between_epochs_goes_on(
+    trained, dataset, tmp_path, monkeypatch
+):
+    fit, calls = loop._fit_epoch, []
+
+    def stopped(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fit(*arguments)
+
+    monkeypatch.setattr(loop, "_fit_epoch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, tmp_path / "run", small_model(), small_training())
+    state = StageCheckpoints.open(tmp_path / "run" / "checkpoints" / "rgb")
+    assert (state.epochs_done, state.finished) == (1, False)
+    run = train(dataset, tmp_path / "run", small_model(), small_training())
+    for a, b in zip(weights(trained), weights(run), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["spatial", "temporal", "late_fusion"])
+def test_consensus_networks_are_the_towers_own_classifiers(
+    trained, dataset, tmp_path, network
+):
+    model = small_model(network=network)
+    run = train(
+        dataset, tmp_path / "run", model, small_training(stages=model.streams),
+        towers_from=trained.folder,
+    )  # fmt: skip
+    network = trained_network(run)
+    work = stages.Work(trained, dataset, trained.manifest()[1], trained)
+    towers, _ = stages.trained_towers(work)
+    for stream in model.streams:
+        ours = network.get_layer(f"{stream}_logits").get_weights()
+        theirs = towers[stream].get_layer(f"{stream}_logits").get_weights()
+        np.testing.assert_array_equal(ours[0], theirs[0])
+
+
+def test_towers_from_takes_towers_and_cache(trained, dataset, tmp_path, monkeypatch):
+    def untouched(*arguments):
+        raise AssertionError("a tower was trained, or features computed again")
+
+    monkeypatch.setattr(stages, "train_tower", untouched)
+    monkeypatch.setattr(training.stages.features, "view_batches", untouched)
+    run = train(
+        dataset, tmp_path / "run", small_model(network="feature_fusion"),
+        small_training(), towers_from=trained.folder,
+    )  # fmt: skip
+    assert run.network_file.exists()
+    with pytest.raises(UserError, match="trained with --rgb_size 16, this run has 20"):
+        train(dataset, tmp_path / "b", small_model(rgb_size=20), small_training(),
+              towers_from=trained.folder)  # fmt: skip
+
+
+def test_end_to_end_starts_from_the_assembled_network(trained, dataset, tmp_path):
+    still = PixelStageConfig(epochs=1, batch=4, rate=0.0, segments=3, optimizer="sgd")
+    config = small_training(
+        stages=("rgb", "flow", "fusion", "end_to_end"), end_to_end=still,
+        stream_loss=0.5,
+    )  # fmt: skip
+    run = train(dataset, tmp_path / "run", small_model(), config)
+    work = stages.Work(run, dataset, run.manifest()[1], run)
+    assembled = stages.assemble(work)
+    network = trained_network(run)
+    for ours, theirs in zip(
+        network.trainable_weights, assembled.trainable_weights, strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_an_untrained_tower_is_named(dataset, tmp_path):
+    with pytest.raises(UserError, match=r"rgb tower .* is not trained.*--rgb_epochs=0"):
+        train(
+            dataset, tmp_path / "r", small_model(), small_training(stages=("fusion",))
+        )
+
+
+def test_zero_epochs_use_a_tower_as_loaded(dataset, tmp_path):
+    config = small_training()
+    off = {FIELDS[n]: dataclasses.replace(getattr(config, FIELDS[n]), epochs=0)
+           for n in FIELDS}  # fmt: skip
+    run = train(dataset, tmp_path / "run", small_model(), small_training(**off))
+    assert run.network_file.exists()
+
+
+def test_pairs_must_be_those_of_the_data(dataset, tmp_path):
+    with pytest.raises(UserError, match="--pairs=5, but the data hold 2"):
+        train(dataset, tmp_path / "run", small_model(pairs=5), small_training())
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_learns_what_both_streams_show(dataset, tmp_path):
+    """Colour and direction name the class, so a few epochs must find them."""
+    stage = PixelStageConfig(
+        epochs=12, batch=4, rate=1e-2, schedule="cosine", segments=2,
+        partial_batchnorm=False, dropout=0.0,
+    )  # fmt: skip
+    run = train(
+        dataset, tmp_path / "run", small_model(),
+        small_training(rgb=stage, flow_stage=stage),
+    )  # fmt: skip
+    history = pd.read_csv(run.folder / "history.csv")
+    best = history.groupby("stage")["val_top1"].max()
+    assert best["rgb"] == 1.0
