@@ -50,12 +50,18 @@ def check_choices(config: Any) -> None:
                 )
 
 
-def check_at_least(config: Any, minimum: float, *names: str) -> None:
-    """Raise UserError where a named field is below `minimum`."""
+def check_at_least(
+    config: Any, minimum: float, *names: str, prefix: str = "--"
+) -> None:
+    """Raise UserError where a named field is below `minimum`.
+
+    `prefix` stands before the name in the message: the dashes of its flag, or
+    another word where one class serves several flags.
+    """
     for name in names:
         if getattr(config, name) < minimum:
             raise UserError(
-                f"--{name} must be {minimum} or more. Received: {getattr(config, name)}"
+                f"{prefix}{name} must be {minimum} or more. Received: {getattr(config, name)}"
             )
 
 
@@ -105,7 +111,7 @@ class ModelConfig:
     direction: str = option("bi", "direction of fusion (P: bi is best)", DIRECTIONS)
     fusion: str = option("average", "fusion operation (P: average is best)", FUSIONS)
     residual: str = option("fused", "what a block's shortcut carries (C)", RESIDUALS)
-    dropout: float = option(0.5, "dropout before each classifier of the fusion (C)")
+    dropout: float = 0.5  # no flag: each training stage sets its own
     flow_weight: float = option(
         1.0, "weight of the flow logits against the RGB logits in their mean (C)"
     )
@@ -149,15 +155,21 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        check_at_least(self, 0, "epochs", "warmup", "weight_decay", "clip_norm")
-        check_at_least(self, 1, "batch")
+        at_least_0 = ("epochs", "rate", "warmup", "weight_decay", "clip_norm")
+        check_at_least(self, 0, *at_least_0, prefix="a stage's ")
+        check_at_least(self, 1, "batch", prefix="a stage's ")
+        for name in ("dropout", "label_smoothing"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise UserError(
+                    f"{name} of a stage must be in 0..1, 1 excluded. Received: "
+                    f"{getattr(self, name)}"
+                )
 
 
 @dataclass(frozen=True)
 class PixelStageConfig(StageConfig):
     """A stage that reads pixels: a tower, or the whole network."""
 
-    segments: int = option(3, "segments drawn per video (T: TSN)")
     frozen: float = option(0.0, "fraction of each tower's layers kept as loaded")
     partial_batchnorm: bool = option(
         True, "freeze every batch normalisation but a tower's first (T: TSN)"
@@ -169,7 +181,6 @@ class PixelStageConfig(StageConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, 1, "segments")
         if not self.scales or not all(0.0 < scale <= 1.0 for scale in self.scales):
             raise UserError(
                 f"crop scales must lie in 0..1, 0 excluded. Received: {self.scales}"
@@ -180,12 +191,23 @@ class PixelStageConfig(StageConfig):
             )
 
 
+@dataclass(frozen=True)
+class TowerStageConfig(PixelStageConfig):
+    """The stage of one tower, trained on independent snippets."""
+
+    segments: int = option(3, "segments drawn per video in this stage (T: TSN)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least(self, 1, "segments", prefix="a stage's ")
+
+
 # T: TSN, both towers. Its fivefold rate of the flow tower's first layer is left out.
-RGB_STAGE = PixelStageConfig(
+RGB_STAGE = TowerStageConfig(
     epochs=80, batch=128, rate=1e-3, optimizer="sgd", milestones=(30, 60),
     weight_decay=5e-4, clip_norm=20.0, dropout=0.8,
 )  # fmt: skip
-FLOW_STAGE = PixelStageConfig(
+FLOW_STAGE = TowerStageConfig(
     epochs=340, batch=128, rate=1e-3, optimizer="sgd", milestones=(190, 300),
     weight_decay=5e-4, clip_norm=20.0, dropout=0.7, scales=(1.0, 0.875, 0.75),
 )  # fmt: skip
@@ -195,7 +217,7 @@ FUSION_STAGE = StageConfig(
 )
 # C: the fusion recipe at a tenth of its rate, on pixels.
 END_TO_END_STAGE = PixelStageConfig(
-    epochs=10, batch=16, rate=5e-6, schedule="constant", dropout=0.2, segments=7
+    epochs=10, batch=16, rate=5e-6, schedule="constant", dropout=0.2
 )
 
 
@@ -225,8 +247,8 @@ class TrainingConfig:
     stream_loss: float = option(
         0.0, "weight of each stream's own cross-entropy in the fusion (C)"
     )
-    rgb: PixelStageConfig = RGB_STAGE
-    flow_stage: PixelStageConfig = FLOW_STAGE
+    rgb: TowerStageConfig = RGB_STAGE
+    flow_stage: TowerStageConfig = FLOW_STAGE
     fusion: StageConfig = FUSION_STAGE
     end_to_end: PixelStageConfig = END_TO_END_STAGE
 
@@ -241,14 +263,11 @@ class TrainingConfig:
                 f"Received: {', '.join(self.stages)}"
             )
 
-    def pixel_stage(self, name: str) -> PixelStageConfig:
-        """The settings of the stage `rgb`, `flow` or `end_to_end`."""
-        return {
-            "rgb": self.rgb,
-            "flow": self.flow_stage,
-            "end_to_end": self.end_to_end,
-        }[name]
+    def tower_stage(self, stream: str) -> TowerStageConfig:
+        """The settings of the stage `rgb` or `flow`."""
+        return {"rgb": self.rgb, "flow": self.flow_stage}[stream]
 
     def stage(self, name: str) -> StageConfig:
         """The settings of the stage of that name."""
-        return self.fusion if name == "fusion" else self.pixel_stage(name)
+        others = {"fusion": self.fusion, "end_to_end": self.end_to_end}
+        return others[name] if name in others else self.tower_stage(name)

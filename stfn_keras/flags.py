@@ -8,6 +8,7 @@ flags.run(main)
 
 import dataclasses
 import sys
+import typing
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -56,19 +57,20 @@ def read(cls: type[Config], prefix: str = "", defaults: Any = None) -> Config:
     """
     values = {}
     instance = defaults if defaults is not None else cls()
+    kinds = typing.get_type_hints(cls)
     for item in dataclasses.fields(cls):  # type: ignore[arg-type]
         value = getattr(instance, item.name)
         if "help" in item.metadata:
-            value = _parsed(prefix + item.name, value)
+            value = _parsed(prefix + item.name, kinds[item.name])
         values[item.name] = value
     return cls(**values)
 
 
-def _parsed(name: str, default: Any) -> Any:
+def _parsed(name: str, annotation: Any) -> Any:
     value: Any = absl_flags.FLAGS[name].value
-    if not isinstance(default, tuple):
+    if typing.get_origin(annotation) is not tuple:
         return value
-    kind = type(default[0]) if default else str
+    kind = typing.get_args(annotation)[0]
     try:
         return tuple(kind(v) for v in value)
     except ValueError as error:

@@ -94,9 +94,9 @@ def small_model(**changes):
 
 def small_training(**changes):
     """Stages of two short epochs each."""
-    from stfn_keras.config import PixelStageConfig, StageConfig, TrainingConfig
+    from stfn_keras.config import StageConfig, TowerStageConfig, TrainingConfig
 
-    pixels = PixelStageConfig(
+    pixels = TowerStageConfig(
         epochs=2, batch=4, rate=1e-2, schedule="cosine", segments=2, scales=(1.0, 0.75)
     )
     settings = {"rgb_weights": "none", "rgb": pixels, "flow_stage": pixels,

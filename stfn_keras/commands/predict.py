@@ -1,8 +1,10 @@
 """Predict a video's class: `python predict.py --model models/NAME VIDEO`."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
@@ -10,6 +12,9 @@ from stfn_keras import flags
 from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.errors import UserError
 from stfn_keras.files import write_json
+
+if TYPE_CHECKING:
+    from stfn_keras.serving.predictor import Prediction
 
 
 def define_flags() -> None:
@@ -32,28 +37,47 @@ def main(argv: Sequence[str]) -> None:
     from stfn_keras.serving.sheet import draw_sheet
 
     values = absl_flags.FLAGS
+    stems = [video.stem for video in videos]
+    if len(set(stems)) < len(stems):
+        raise UserError(
+            "videos of one call must have distinct names, since their results are "
+            f"named after them. Received: {', '.join(sorted(stems))}"
+        )
     predictor = Predictor(Path(values.model))
+    failed = 0
     for video in videos:
-        prediction = predictor.predict(video)
-        best = prediction.top(values.top)
-        stem = Path(values.out) / video.stem
-        found = {
-            "video": str(video),
-            "model": str(predictor.folder),
-            "top": [{"label": label, "score": score} for label, score in best],
-            "scores": dict(zip(prediction.labels, prediction.scores.tolist(),
-                               strict=True)),
-        }  # fmt: skip
-        write_json(stem.with_name(stem.name + ".json"), found)
-        sheet = stem.with_name(stem.name + ".png")
-        draw_sheet(prediction, sheet)
-        if values.json:
-            print(json.dumps(found))
+        try:
+            prediction = predictor.predict(video)
+        except UserError as error:
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
             continue
-        print(video)
-        for label, score in best:
-            print(f"  {score:6.4f}  {label}")
-        print(f"  picture: {sheet}")
+        stem = Path(values.out) / video.stem
+        sheet = stem.with_name(stem.name + ".png")
+        found = _as_json(prediction, predictor.folder, values.top)
+        write_json(stem.with_name(stem.name + ".json"), found)
+        draw_sheet(prediction, sheet)
+        print(json.dumps(found) if values.json else _as_text(prediction, values.top))
+        if not values.json:
+            print(f"  picture: {sheet}")
+    if failed:
+        raise UserError(f"{failed} of {len(videos)} videos could not be predicted")
+
+
+def _as_json(prediction: "Prediction", model: Path, top: int) -> dict:
+    best = [{"label": label, "score": score} for label, score in prediction.top(top)]
+    scores = dict(zip(prediction.labels, prediction.scores.tolist(), strict=True))
+    return {
+        "video": str(prediction.video),
+        "model": str(model),
+        "top": best,
+        "scores": scores,
+    }
+
+
+def _as_text(prediction: "Prediction", top: int) -> str:
+    lines = [f"  {score:6.4f}  {label}" for label, score in prediction.top(top)]
+    return "\n".join([str(prediction.video), *lines])
 
 
 def run() -> None:

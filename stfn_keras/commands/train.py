@@ -15,6 +15,7 @@ from stfn_keras.config import (
     ModelConfig,
     PixelStageConfig,
     StageConfig,
+    TowerStageConfig,
     TrainingConfig,
 )
 
@@ -28,8 +29,8 @@ def define_flags() -> None:
     )
     flags.define(ModelConfig)
     flags.define(TrainingConfig)
-    flags.define(PixelStageConfig, "rgb_", RGB_STAGE)
-    flags.define(PixelStageConfig, "flow_", FLOW_STAGE)
+    flags.define(TowerStageConfig, "rgb_", RGB_STAGE)
+    flags.define(TowerStageConfig, "flow_", FLOW_STAGE)
     flags.define(StageConfig, "fusion_", FUSION_STAGE)
     flags.define(PixelStageConfig, "end_to_end_", END_TO_END_STAGE)
 
@@ -37,8 +38,8 @@ def define_flags() -> None:
 def read_training() -> TrainingConfig:
     """The training settings that the flags say."""
     defaults = TrainingConfig(
-        rgb=flags.read(PixelStageConfig, "rgb_", RGB_STAGE),
-        flow_stage=flags.read(PixelStageConfig, "flow_", FLOW_STAGE),
+        rgb=flags.read(TowerStageConfig, "rgb_", RGB_STAGE),
+        flow_stage=flags.read(TowerStageConfig, "flow_", FLOW_STAGE),
         fusion=flags.read(StageConfig, "fusion_", FUSION_STAGE),
         end_to_end=flags.read(PixelStageConfig, "end_to_end_", END_TO_END_STAGE),
     )

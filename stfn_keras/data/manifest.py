@@ -20,6 +20,7 @@ from stfn_keras.errors import UserError
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
+MEND = "delete manifest.json and prepare the dataset again"
 ROLES = {"r": "train", "e": "test", "v": "validation", "u": "unused"}
 
 
@@ -190,12 +191,12 @@ def shard_fault(shard: Shard, folder: Path, full: bool = True) -> str | None:
     """Say how a shard's file differs from its entry; None if it does not."""
     path = folder / shard.file
     if not path.is_file():
-        return "missing: prepare the dataset again"
+        return f"missing; {MEND}"
     size = path.stat().st_size
     if size != shard.bytes:
-        return f"expected {shard.bytes} bytes. Received: {size}; prepare it again"
+        return f"expected {shard.bytes} bytes. Received: {size}; {MEND}"
     if full and file_digest(path) != shard.sha256:
-        return "its bytes are not those that were written; prepare it again"
+        return f"its bytes are not those that were written; {MEND}"
     return None
 
 

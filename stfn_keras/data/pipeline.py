@@ -9,7 +9,8 @@ Only the drawn snippets are decoded, and shuffle buffers hold encoded snippets.
 The order of videos and every draw are functions of (seed, epoch).
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,23 @@ class Source:
         """Videos in the shards."""
         names = {file.name for file in self.files}
         return sum(s.videos for s in self.manifest.shards if s.file in names)
+
+
+@contextlib.contextmanager
+def naming_damage(folder: Path, manifest: Manifest) -> Iterator[None]:
+    """Turn a reader's error into one that names the damaged shard.
+
+    Raises:
+        UserError: A shard is not what the manifest says.
+    """
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.FailedPreconditionError) as error:
+        manifest.verify(folder, full=True)
+        raise UserError(
+            f"the shards in {folder} cannot be read although their digests agree: "
+            f"{error.message.splitlines()[0]}"
+        ) from error
 
 
 def open_source(

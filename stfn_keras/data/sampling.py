@@ -25,12 +25,14 @@ def segment_bounds(snippets: int, segments: int) -> np.ndarray:
 def fixed_positions(snippets: int, segments: int, samplings: int) -> np.ndarray:
     """Indices into the K snippets for S evenly spread samplings of T segments.
 
-    One sampling takes the centre of every segment (T: TSN).
+    Each segment is cut into S parts and the centre of each is taken; one sampling
+    takes the centre of every segment (T: TSN). So S samplings of one segment are the
+    snippets of one sampling of S segments.
 
     Returns:
         int64 (S, T), indices 0 .. K - 1.
     """
     bounds = segment_bounds(snippets, segments)
-    lengths = np.diff(bounds)
-    steps = (np.arange(samplings)[:, None] + 0.5) / samplings  # (S, 1)
-    return bounds[:-1] + np.floor(steps * lengths).astype(np.int64)
+    lengths = np.diff(bounds)  # (T,)
+    edges = np.arange(samplings + 1)[:, None] * lengths // samplings  # (S + 1, T)
+    return bounds[:-1] + (edges[:-1] + edges[1:]) // 2

@@ -5,7 +5,7 @@ found = evaluate(Run.open(folder), views="1x1")
 
 from pathlib import Path
 
-from stfn_keras.data.pipeline import open_source
+from stfn_keras.data.pipeline import naming_damage, open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.report import write_report
 from stfn_keras.evaluation.scoring import (
@@ -49,15 +49,16 @@ def score_run(
     source = open_source(
         folder, manifest, run.training.split, role, run.flow, input_sizes(network)
     )
-    return score_videos(
-        network,
-        source,
-        run.labels,
-        samplings=samplings,
-        crops=crops,
-        batch=batch,
-        described=f"{run.model.network}, views {views}",
-    )
+    with naming_damage(folder, manifest):
+        return score_videos(
+            network,
+            source,
+            run.labels,
+            samplings=samplings,
+            crops=crops,
+            batch=batch,
+            described=f"{run.model.network}, views {views}",
+        )
 
 
 def evaluate(

@@ -35,6 +35,8 @@ def mean_class_accuracy(label: np.ndarray, logits: np.ndarray) -> float:
 def summary(scores: Scores) -> dict[str, float | int]:
     """Video-level metrics: `videos`, `video_top1`, `video_top5`, and the class mean.
 
+    `rgb_video_top1` and `flow_video_top1` are those of each stream's own classifier.
+
     With fewer than five classes `video_top5` is 1 by definition.
     """
     rank = ranks(scores.label, scores.logits)
@@ -45,7 +47,8 @@ def summary(scores: Scores) -> dict[str, float | int]:
         "mean_class_accuracy": mean_class_accuracy(scores.label, scores.logits),
     }
     for name, logits in scores.streams.items():
-        found[f"{name}_video_top1"] = float((ranks(scores.label, logits) < 1).mean())
+        stream = name.removesuffix("_logits")
+        found[f"{stream}_video_top1"] = float((ranks(scores.label, logits) < 1).mean())
     return found
 
 

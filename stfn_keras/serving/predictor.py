@@ -19,7 +19,7 @@ from absl import logging
 from stfn_keras.data.manifest import preparation_config
 from stfn_keras.data.sampling import fixed_positions
 from stfn_keras.errors import UserError
-from stfn_keras.files import read_json
+from stfn_keras.files import read_json, sha256
 from stfn_keras.video.prepare import PreparedVideo, VideoError, prepare_video
 
 
@@ -54,8 +54,8 @@ class Predictor:
         model: `models/NAME`, whose newest version is taken, or one version.
 
     Raises:
-        UserError: There is no model of ours, or it needs another flow preset than
-            this installation has.
+        UserError: There is no model of ours, one of its files is damaged, or it
+            needs another flow preset than this installation has.
     """
 
     def __init__(self, model: Path) -> None:
@@ -67,9 +67,18 @@ class Predictor:
         self.flow = config["flow"]
         self.segments = int(config["model"]["segments"])
         self.preparation = preparation_config(config["preprocessing"])
+        self._check_digests(config["sha256"])
         self._warn_of_other_opencv(config["preprocessing"]["flow"][self.flow])
         self._model = tf.saved_model.load(str(self.folder))
         self._serve = self._model.signatures["serve_jpeg"]
+
+    def _check_digests(self, digests: dict[str, str]) -> None:
+        for file, digest in digests.items():
+            path = self.folder / file
+            if not path.is_file() or sha256(path) != digest:
+                raise UserError(
+                    f"the model file {path} is missing or damaged: export it again"
+                )
 
     def _warn_of_other_opencv(self, field: dict) -> None:
         if field["opencv"] != cv2.__version__:

@@ -64,6 +64,10 @@ class StageCheckpoints:
         del state["folder"]
         write_json(self.folder / "state.json", state)
 
+    def is_better(self, score: float | None) -> bool:
+        """Whether a score (higher is better) beats the best so far."""
+        return score is not None and (self.best is None or score > self.best["score"])
+
     def save(self, model: keras.Model, epoch: int, score: float | None) -> None:
         """Keep the model after `epoch` epochs; `score` (higher is better) may rank it.
 
@@ -74,7 +78,7 @@ class StageCheckpoints:
                  "sha256": save_model(model, self.folder / file)}  # fmt: skip
         self.epochs_done = epoch
         self.kept = [*self.kept, entry][-2:]
-        if score is not None and (self.best is None or score > self.best["score"]):
+        if self.is_better(score):
             self.best = {**entry, "score": score}
         self._write_state()
         named = {e["file"] for e in (*self.kept, *([self.best] if self.best else []))}
@@ -99,11 +103,18 @@ class StageCheckpoints:
             except UserError as error:
                 logging.warning("%s; trying the one before", error)
                 continue
-            self.epochs_done = entry["epoch"]
+            self._forget_after(entry["epoch"])
             return self.epochs_done
         if self.kept:
             raise UserError(f"every checkpoint in {self.folder} is damaged")
         return 0
+
+    def _forget_after(self, epoch: int) -> None:
+        """Go back to an epoch: later ones are trained, and written, again."""
+        self.epochs_done = epoch
+        self.kept = [entry for entry in self.kept if entry["epoch"] <= epoch]
+        if self.best is not None and self.best["epoch"] > epoch:
+            self.best = None
 
     def result(self) -> tuple[Path, str]:
         """File and SHA-256 of the stage's best model, or its last where none is.

@@ -141,6 +141,7 @@ def training_features(
         grids, label = _parse(cached, streams, record)
         state = tf.random.experimental.stateless_fold_in(seeds, index)
         positions = draw_positions(cached.snippets, segments, state)
+        state = tf.random.experimental.stateless_fold_in(state, 1)
         shown = tf.random.stateless_uniform([], state, 0, cached.views, tf.int32)
         inputs = {
             f"{s}_features": tf.cast(tf.gather(grid[shown], positions), tf.float32)

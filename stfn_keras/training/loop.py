@@ -20,6 +20,8 @@ from stfn_keras.training.checkpoint import StageCheckpoints
 from stfn_keras.training.metrics import MeanClassAccuracy
 from stfn_keras.training.optimizers import make_optimizer
 
+# Epochs shorter than this share a checkpoint; a new best one always has its own.
+CHECKPOINT_SECONDS = 20.0
 STREAM_HEADS = ("rgb_logits", "flow_logits")
 
 
@@ -31,6 +33,7 @@ class Stage:
     config: StageConfig
     run_folder: Path
     classes: int
+    seed: int = 0
     stream_loss: float = 0.0
 
     @property
@@ -106,6 +109,13 @@ def compile_stage(model: keras.Model, stage: Stage, steps: int) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
+def seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
+    """Make dropout a function of (seed, epoch): no file keeps Keras' own state."""
+    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    for index, state in enumerate(states):
+        state.assign([seed * 1009 + index, epoch])
+
+
 def _plain(logs: dict[str, Any]) -> dict[str, float]:
     """Metric names without the name of the output they belong to."""
     return {k.replace("logits_top1", "top1").replace("logits_mean_class", "mean_class"):
@@ -151,16 +161,21 @@ def fit_stage(
         progress = _Progress(stage.name, stage.config.epochs, done, steps)
         logs = stage.run_folder / "tensorboard" / stage.name
         writer = tf.summary.create_file_writer(str(logs))
+        saved = time.monotonic()
         with progress.bar, writer.as_default():
             for epoch in range(done, stage.config.epochs):
+                seed_dropout(model, stage.seed, epoch)
                 row = _fit_epoch(model, batches(epoch), validation, epoch, progress)
                 for key, value in row.items():
                     tf.summary.scalar(key, value, step=epoch + 1)
                 writer.flush()
-                kept.save(model, epoch + 1, row.get("val_top1"))
-                _append_history(
-                    stage.history, {"stage": stage.name, "epoch": epoch + 1, **row}
-                )
+                row_of = {"stage": stage.name, "epoch": epoch + 1}
+                _append_history(stage.history, {**row_of, **row})
+                score, last = row.get("val_top1"), epoch + 1 == stage.config.epochs
+                overdue = time.monotonic() - saved > CHECKPOINT_SECONDS
+                if last or overdue or kept.is_better(score):
+                    kept.save(model, epoch + 1, score)
+                    saved = time.monotonic()
     if not kept.finished:
         if not kept.kept:  # no epochs asked for: the network as it was built
             kept.save(model, 0, None)

@@ -54,6 +54,7 @@ class Run:
     preprocessing: dict
     model: ModelConfig
     training: TrainingConfig
+    towers_from: Path | None = None  # the run whose towers this one takes
 
     @property
     def checkpoints(self) -> Path:
@@ -75,6 +76,7 @@ class Run:
             "preprocessing": self.preprocessing,
             "model": dataclasses.asdict(self.model),
             "training": dataclasses.asdict(self.training),
+            "towers_from": str(self.towers_from) if self.towers_from else None,
         }
 
     @classmethod
@@ -85,20 +87,24 @@ class Run:
         manifest: Manifest,
         model: ModelConfig,
         training: TrainingConfig,
+        towers_from: Path | None = None,
     ) -> "Run":
         """Make the run directory, or continue the one with the same settings.
 
-        Which stages run, and where the data lie, may differ from the last call.
+        Which stages run, and where data and other runs lie, may differ from the last
+        call; before anything is trained, everything may.
 
         Raises:
             UserError: The folder is not a run, or one with other settings.
         """
         run = cls(
             folder, data.resolve(), manifest.digest, manifest.labels,
-            manifest.preprocessing, model, training,
+            manifest.preprocessing, model, training, towers_from,
         )  # fmt: skip
         if (folder / "config.json").exists():
-            _require_same(cls.open(folder), run)
+            stored = cls.open(folder)
+            if stored.checkpoints.exists():
+                _require_same(stored, run)
         elif folder.exists() and any(folder.iterdir()):
             raise UserError(
                 f"--out must be a new folder or a run of these settings: {folder} "
@@ -128,6 +134,7 @@ class Run:
             preprocessing=stored["preprocessing"],
             model=from_dict(ModelConfig, stored["model"]),
             training=from_dict(TrainingConfig, stored["training"]),
+            towers_from=Path(stored["towers_from"]) if stored["towers_from"] else None,
         )
 
     def manifest(self, data: Path | None = None) -> tuple[Path, Manifest]:
@@ -166,6 +173,9 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def _require_same(stored: Run, wanted: Run) -> None:
     old, new = _flat(stored.settings()), _flat(wanted.settings())
+    old["towers_from"], new["towers_from"] = (
+        "given" if run.towers_from else "not given" for run in (stored, wanted)
+    )
     free = {"data.path", "training.stages", "version"}
     for key in sorted((set(old) | set(new)) - free):
         if old.get(key) != new.get(key):

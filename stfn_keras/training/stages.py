@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from stfn_keras import models
-from stfn_keras.config import ModelConfig
+from stfn_keras.config import ModelConfig, PixelStageConfig
 from stfn_keras.data import pipeline
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
@@ -65,6 +65,7 @@ class Work:
             training.stage(name),
             self.run.folder,
             self.classes,
+            training.seed,
             training.stream_loss if name in ("fusion", "end_to_end") else 0.0,
         )
 
@@ -90,9 +91,14 @@ class Work:
         return self.manifest.count(self.run.training.split, "v") > 0
 
 
-def _fit_on_pixels(work: Work, stage: Stage, network: keras.Model) -> None:
+def _fit_on_pixels(
+    work: Work,
+    stage: Stage,
+    network: keras.Model,
+    config: PixelStageConfig,
+    segments: int,
+) -> None:
     """Run a stage that reads snippets from the shards."""
-    config = work.run.training.pixel_stage(stage.name)
     model = fitted_model(network, stage.stream_loss)
     one_hot = labels_for(model, work.classes)
     source = work.source("r", network)
@@ -100,7 +106,7 @@ def _fit_on_pixels(work: Work, stage: Stage, network: keras.Model) -> None:
     def batches(epoch: int) -> tf.data.Dataset:
         return pipeline.training_batches(
             source,
-            segments=config.segments,
+            segments=segments,
             batch=config.batch,
             seed=work.run.training.seed,
             epoch=epoch,
@@ -112,7 +118,7 @@ def _fit_on_pixels(work: Work, stage: Stage, network: keras.Model) -> None:
     if work.has_validation:
         views = pipeline.view_batches(
             work.source("v", network),
-            segments=config.segments,
+            segments=segments,
             samplings=1,
             crops=1,
             batch=config.batch,
@@ -124,7 +130,7 @@ def _fit_on_pixels(work: Work, stage: Stage, network: keras.Model) -> None:
 
 def tower_network(run: Run, stream: str) -> keras.Model:
     """The segment-consensus network that trains one tower (T: TSN)."""
-    stage = run.training.pixel_stage(stream)
+    stage = run.training.tower_stage(stream)
     config = dataclasses.replace(
         run.model,
         network=TOWER_NETWORKS[stream],
@@ -149,9 +155,9 @@ def train_tower(work: Work, stream: str) -> None:
         source = None
     if not stage.checkpoints.kept:
         models.load_tower_weights(tower, stream, run.model, source)
-    config = run.training.pixel_stage(stream)
+    config = run.training.tower_stage(stream)
     models.freeze(tower, config.frozen, config.partial_batchnorm)
-    _fit_on_pixels(work, stage, network)
+    _fit_on_pixels(work, stage, network, config, config.segments)
 
 
 def trained_towers(work: Work) -> tuple[dict[str, keras.Model], dict[str, str]]:
@@ -267,7 +273,9 @@ def train_end_to_end(work: Work) -> None:
     network = end_to_end_network(work)
     if not stage.checkpoints.kept:
         models.copy_by_name(assemble(work), network)
-    _fit_on_pixels(work, stage, network)
+    run = work.run
+    config, segments = run.training.end_to_end, run.model.segments
+    _fit_on_pixels(work, stage, network, config, segments)
 
 
 def end_to_end_network(work: Work) -> keras.Model:

@@ -10,6 +10,7 @@ from absl import logging
 
 from stfn_keras.config import STAGES, ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import Manifest
+from stfn_keras.data.pipeline import naming_damage
 from stfn_keras.errors import UserError
 from stfn_keras.files import write_json
 from stfn_keras.training import stages
@@ -46,10 +47,11 @@ def train(
     manifest = Manifest.load(data)
     manifest.verify(data, full=False)
     _check_fits(model, training, manifest)
-    run = Run.start(out, data, manifest, model, training)
-    work = Work(run, data, manifest, _towers_run(run, towers_from))
-    for name in training.stages:
-        run_stage(work, name)
+    run = Run.start(out, data, manifest, model, training, towers_from)
+    work = Work(run, data, manifest, _towers_run(run))
+    with naming_damage(data, manifest):
+        for name in training.stages:
+            run_stage(work, name)
     finish(work)
     return run
 
@@ -93,10 +95,10 @@ def finish(work: Work) -> None:
     )
 
 
-def _towers_run(run: Run, towers_from: Path | None) -> Run:
-    if towers_from is None:
+def _towers_run(run: Run) -> Run:
+    if run.towers_from is None:
         return run
-    other = Run.open(towers_from)
+    other = Run.open(run.towers_from)
     pairs = {f"--{name}": (getattr(run.model, name), getattr(other.model, name))
              for name in SHARED_MODEL}  # fmt: skip
     pairs["--split"] = (run.training.split, other.training.split)
@@ -105,7 +107,7 @@ def _towers_run(run: Run, towers_from: Path | None) -> Run:
     for name, (here, there) in pairs.items():
         if here != there:
             raise UserError(
-                f"the towers of {towers_from} were trained with {name} {there}, "
+                f"the towers of {other.folder} were trained with {name} {there}, "
                 f"this run has {here}: give the same"
             )
     return other

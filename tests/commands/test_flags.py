@@ -4,9 +4,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from absl import flags as absl_flags
 
+from stfn_keras import flags
 from stfn_keras.config import (
     ModelConfig,
     PixelStageConfig,
@@ -62,17 +65,29 @@ def test_help_lists_the_commands_flags(name):
     ("make", "message"),
     [
         (lambda: ModelConfig(tower="vgg"), "--tower must be one of"),
-        (lambda: ModelConfig(segments=0), "--segments must be 1 or more"),
+        (lambda: ModelConfig(segments=0), "segments must be 1 or more"),
         (lambda: PreparationConfig(size="8"), "of 16 pixels or more"),
         (lambda: PreparationConfig(flow=()), "at least one preset"),
         (lambda: PixelStageConfig(frozen=2.0), "must be in 0..1"),
         (lambda: PixelStageConfig(scales=(0.0,)), "0 excluded"),
-        (lambda: TrainingConfig(split=0), "--split must be 1 or more"),
+        (lambda: TrainingConfig(split=0), "split must be 1 or more"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, message):
     with pytest.raises(UserError, match=re.escape(message)):
         make()
+
+
+def test_list_flags_have_their_elements_type():
+    """An empty default says nothing of the type; the annotation does."""
+    holder = absl_flags.FlagValues()
+    with mock.patch.object(absl_flags, "FLAGS", holder):
+        absl_flags.DEFINE_list("x_milestones", [], "", flag_values=holder)
+        holder(["program", "--x_milestones=3,6"])
+        assert flags._parsed("x_milestones", tuple[int, ...]) == (3, 6)
+        holder(["program", "--x_milestones=3,six"])
+        with pytest.raises(UserError, match="list of int values. Received: 3,six"):
+            flags._parsed("x_milestones", tuple[int, ...])
 
 
 def test_importing_the_package_imports_nothing_heavy():

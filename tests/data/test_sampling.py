@@ -25,6 +25,17 @@ def test_a_tower_takes_every_snippet_once():
     assert sampling.fixed_positions(25, 1, 25)[:, 0].tolist() == list(range(25))
 
 
+@pytest.mark.parametrize("segments", [3, 5, 7, 9, 25])
+def test_samplings_of_one_segment_are_one_sampling_of_segments(segments):
+    """A tower sees in evaluation what it sees when exported with T segments."""
+    once = sampling.fixed_positions(25, segments, 1)[0]
+    assert sampling.fixed_positions(25, 1, segments)[:, 0].tolist() == once.tolist()
+
+
+def test_more_samplings_than_snippets_repeat_some():
+    assert sampling.fixed_positions(3, 3, 4).tolist() == [[0, 1, 2]] * 4
+
+
 def test_samplings_stay_in_their_segments():
     bounds = sampling.segment_bounds(25, 7)
     found = sampling.fixed_positions(25, 7, 10)

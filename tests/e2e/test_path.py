@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = [
     "--tower=tiny", "--rgb_weights=none", "--rgb_size=32", "--segments=4",
     "--blocks=1", "--width=8", "--rgb_epochs=1", "--flow_epochs=1",
-    "--fusion_epochs=2", "--end_to_end_epochs=1", "--end_to_end_segments=4",
+    "--fusion_epochs=2", "--end_to_end_epochs=1",
     "--stages=rgb,flow,fusion,end_to_end", "--rgb_batch=8", "--flow_batch=8",
     "--fusion_batch=8", "--end_to_end_batch=8",
 ]  # fmt: skip
@@ -47,7 +47,25 @@ def test_from_videos_to_a_prediction(tmp_path):
     assert len(ledger) == 1
     assert "v_Spin_g01_c01" in ledger[0]
     run("-m", "data_prep", "verify", data)
+    check_journey(clips / "videos", data, out, tmp_path)
 
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_from_real_videos_to_a_prediction(real_data, tmp_path):
+    data = tmp_path / "data"
+    run(
+        "-m", "data_prep", "--videos", real_data / "UCF-101", "--protocol=ucf101",
+        "--split_lists", real_data / "ucfTrainTestlist", "--out", data, "--flow=dis",
+        "--limit=24",
+    )  # fmt: skip
+    manifest = json.loads((data / "manifest.json").read_text())
+    assert manifest["videos"] == 24
+    check_journey(real_data / "UCF-101", data, tmp_path / "run", tmp_path)
+
+
+def check_journey(videos: Path, data: Path, out: Path, tmp_path: Path) -> None:
+    """Train, evaluate, export; a raw file's scores are the evaluation's."""
     run("train.py", "--data", data, "--split=2", "--out", out, *SMALL)
     metrics = json.loads(run("evaluate.py", "--run", out, "--json"))
     run("export.py", "--run", out, "--out", tmp_path / "model")
@@ -57,7 +75,7 @@ def test_from_videos_to_a_prediction(tmp_path):
 
     # From the raw file: the same scores as the evaluation's.
     for index in (0, len(ids) - 1):
-        video = clips / "videos" / ids[index]
+        video = videos / ids[index]
         text = run(
             "predict.py", "--model", tmp_path / "model", "--json",
             "--out", tmp_path / "predictions", video,

@@ -27,7 +27,7 @@ def test_summary(scores):
     assert found["video_top1"] == pytest.approx(3 / 5)
     assert found["mean_class_accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2)
     assert found["video_top5"] == 1.0
-    assert found["rgb_logits_video_top1"] == pytest.approx(2 / 5)
+    assert found["rgb_video_top1"] == pytest.approx(2 / 5)
 
 
 def test_confusion_and_per_class(scores):

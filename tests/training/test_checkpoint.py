@@ -86,6 +86,22 @@ def test_the_best_is_kept_and_never_overwritten_by_a_worse_one(tmp_path):
     }  # fmt: skip
 
 
+def test_a_damaged_best_checkpoint_is_trained_again(tmp_path):
+    """Guards a stage that could never end: the new file had the old one's digest."""
+    kept = StageCheckpoints(tmp_path)
+    kept.save(fill(make_model(), 1), 1, 0.5)
+    kept.save(fill(make_model(), 2), 2, 0.9)
+    (tmp_path / "epoch-0002.keras").write_bytes(b"cut")
+    kept = StageCheckpoints.open(tmp_path)
+    assert kept.restore(make_model()) == 1
+    kept.save(fill(make_model(), 3), 2, 0.9)
+    kept.finish()
+    model = make_model()
+    load_weights(model, *StageCheckpoints.open(tmp_path).result())
+    assert (model.get_weights()[0] == 3).all()
+    assert (tmp_path / "epoch-0001.keras").exists()
+
+
 def test_an_unfinished_stage_has_no_result(tmp_path):
     kept = StageCheckpoints(tmp_path)
     kept.save(make_model(), 1, None)

@@ -25,7 +25,8 @@ def test_round_trip(dataset, tmp_path):
 
 
 def test_stages_may_differ_settings_may_not(dataset, tmp_path):
-    start(tmp_path / "run", dataset, training=small_training(stages=("rgb",)))
+    run = start(tmp_path / "run", dataset, training=small_training(stages=("rgb",)))
+    run.checkpoints.mkdir()  # something is trained
     start(tmp_path / "run", dataset, training=small_training(stages=("flow",)))
     before = (tmp_path / "run" / "config.json").read_bytes()
     with pytest.raises(UserError, match=r"model.blocks is 1 there and 2 here"):

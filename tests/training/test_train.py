@@ -1,13 +1,15 @@
 """Stages end to end on the small dataset: learning, resuming, baselines."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import small_model, small_training
 
-from stfn_keras.config import PixelStageConfig
+from stfn_keras.config import PixelStageConfig, TowerStageConfig
+from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.training import loop, stages
@@ -61,6 +63,8 @@ def test_stages_one_at_a_time_give_the_same_run(trained, dataset, tmp_path):
 def test_a_stage_stopped_between_epochs_goes_on(
     trained, dataset, tmp_path, monkeypatch
 ):
+    """The last checkpoints are compared, dropout on; the best may be an early one."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     fit, calls = loop._fit_epoch, []
 
     def stopped(*arguments):
@@ -70,13 +74,45 @@ def test_a_stage_stopped_between_epochs_goes_on(
         return fit(*arguments)
 
     monkeypatch.setattr(loop, "_fit_epoch", stopped)
+    config = small_training(stages=("rgb",))
+    assert config.rgb.dropout > 0
     with pytest.raises(KeyboardInterrupt):
-        train(dataset, tmp_path / "run", small_model(), small_training())
+        train(dataset, tmp_path / "run", small_model(), config)
     state = StageCheckpoints.open(tmp_path / "run" / "checkpoints" / "rgb")
     assert (state.epochs_done, state.finished) == (1, False)
-    run = train(dataset, tmp_path / "run", small_model(), small_training())
-    for a, b in zip(weights(trained), weights(run), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+    run = train(dataset, tmp_path / "run", small_model(), config)
+    rows = [
+        pd.read_csv(r.folder / "history.csv").query("stage == 'rgb'")["loss"]
+        for r in (trained, run)
+    ]
+    np.testing.assert_allclose(rows[0], rows[1], rtol=1e-3)
+    last = [r.checkpoints / "rgb" / "epoch-0002.keras" for r in (trained, run)]
+    networks = []
+    for path in last:
+        network = stages.tower_network(trained, "rgb")
+        loop.fitted_model(network, 0.0).load_weights(path)
+        networks.append(network.get_weights())
+    for a, b in zip(*networks, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_damage_is_named_while_training(dataset, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(dataset, folder)
+    shard = next(s.file for s in Manifest.load(folder).shards if s.roles == "r")
+    data = bytearray((folder / shard).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / shard).write_bytes(data)
+    with pytest.raises(UserError, match=f"{shard}.*not those that were written"):
+        train(folder, tmp_path / "run", small_model(), small_training(stages=("rgb",)))
+
+
+def test_before_anything_is_trained_settings_may_be_mended(dataset, tmp_path):
+    wrong = small_training(rgb_weights="nowhere.weights.h5")
+    with pytest.raises(UserError, match="nowhere"):
+        train(dataset, tmp_path / "run", small_model(), wrong)
+    right = small_training(stages=("rgb",))
+    assert train(dataset, tmp_path / "run", small_model(), right)
 
 
 @pytest.mark.parametrize("network", ["spatial", "temporal", "late_fusion"])
@@ -108,13 +144,15 @@ def test_towers_from_takes_towers_and_cache(trained, dataset, tmp_path, monkeypa
         small_training(), towers_from=trained.folder,
     )  # fmt: skip
     assert run.network_file.exists()
+    with pytest.raises(UserError, match="towers_from is 'given' there"):
+        train(dataset, run.folder, run.model, run.training)
     with pytest.raises(UserError, match="trained with --rgb_size 16, this run has 20"):
         train(dataset, tmp_path / "b", small_model(rgb_size=20), small_training(),
               towers_from=trained.folder)  # fmt: skip
 
 
 def test_end_to_end_starts_from_the_assembled_network(trained, dataset, tmp_path):
-    still = PixelStageConfig(epochs=1, batch=4, rate=0.0, segments=3, optimizer="sgd")
+    still = PixelStageConfig(epochs=1, batch=4, rate=0.0, optimizer="sgd")
     config = small_training(
         stages=("rgb", "flow", "fusion", "end_to_end"), end_to_end=still,
         stream_loss=0.5,
@@ -152,7 +190,7 @@ def test_pairs_must_be_those_of_the_data(dataset, tmp_path):
 
 def test_it_learns_what_both_streams_show(dataset, tmp_path):
     """Colour and direction name the class, so a few epochs must find them."""
-    stage = PixelStageConfig(
+    stage = TowerStageConfig(
         epochs=12, batch=4, rate=1e-2, schedule="cosine", segments=2,
         partial_batchnorm=False, dropout=0.0,
     )  # fmt: skip
