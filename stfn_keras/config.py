@@ -59,9 +59,10 @@ def check_at_least(
     another word where one class serves several flags.
     """
     for name in names:
-        if getattr(config, name) < minimum:
+        value = getattr(config, name)
+        if value < minimum:
             raise UserError(
-                f"{prefix}{name} must be {minimum} or more. Received: {getattr(config, name)}"
+                f"{prefix}{name} must be {minimum} or more. Received: {value}"
             )
 
 
