@@ -15,8 +15,9 @@ from typing import Any
 
 from stfn_keras.config import PreparationConfig
 from stfn_keras.data.ledger import Rejected
-from stfn_keras.data.manifest import Shard, file_digest
+from stfn_keras.data.manifest import Shard
 from stfn_keras.data.records import RecordWriter, encode_example
+from stfn_keras.files import sha256, write_json
 from stfn_keras.video.prepare import PreparedVideo, VideoError, prepare_video
 
 WORK = ".work"
@@ -70,7 +71,7 @@ def read_entry(out: Path, file: str) -> Entry | None:
     try:
         entry = json.loads((out / WORK / f"{file}.json").read_text(encoding="utf-8"))
         shard = entry["shard"]
-        if shard and file_digest(out / file) != shard["sha256"]:
+        if shard and sha256(out / file) != shard["sha256"]:
             return None
         return entry
     except (FileNotFoundError, ValueError, KeyError):
@@ -102,15 +103,12 @@ def _finish(job: Job, aside: Path, rejected: list[Rejected]) -> Entry:
     videos = len(job["videos"]) - len(rejected)
     shard = None
     if videos:
-        digest = file_digest(aside)
+        digest = sha256(aside)
         size = aside.stat().st_size
         shard = asdict(Shard(job["file"], job["roles"], videos, size, digest))
         aside.replace(out / job["file"])
     else:
         aside.unlink()
     entry = {"shard": shard, "rejected": [asdict(row) for row in rejected]}
-    path = out / WORK / f"{job['file']}.json"
-    entry_aside = path.with_suffix(".json.partial")
-    entry_aside.write_text(json.dumps(entry, indent=2), encoding="utf-8")
-    entry_aside.replace(path)
+    write_json(out / WORK / f"{job['file']}.json", entry)
     return entry

@@ -28,6 +28,7 @@ from stfn_keras.data.inputs import Inputs, Video, seeded_order
 from stfn_keras.data.manifest import MANIFEST, SCHEMA
 from stfn_keras.data.protocols import PROTOCOLS
 from stfn_keras.errors import UserError
+from stfn_keras.files import read_json, write_json
 from stfn_keras.video.flow import get_preset
 
 SETTINGS = "settings.json"
@@ -159,15 +160,9 @@ def open_output(out: Path, settings: dict[str, Any]) -> bool:
                 f"--out must be a new folder or a dataset begun here. Received: {out}, "
                 "which holds other files; choose another"
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".json.partial")
-        aside.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        aside.replace(path)
+        write_json(path, settings)
         return False
-    try:
-        begun = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}; choose another --out") from error
+    begun = read_json(path, "the settings of a dataset begun here")
     for key in settings:
         if begun.get(key) != settings[key]:
             raise UserError(

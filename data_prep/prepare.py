@@ -23,6 +23,7 @@ from stfn_keras.data.ledger import LEDGER, Rejected, read_ledger, write_ledger
 from stfn_keras.data.manifest import SCHEMA, Manifest, Shard
 from stfn_keras.data.protocols import discover
 from stfn_keras.errors import UserError
+from stfn_keras.files import write_text
 from stfn_keras.video.flow import get_preset
 
 LABELS = "labels.txt"
@@ -76,7 +77,9 @@ def prepare_dataset(options: DatasetOptions, config: PreparationConfig) -> Summa
         )
     settings = plan.make_settings(options, config, inputs)
     if plan.open_output(out, settings):
-        return _summary(Manifest.load(out), out, 0.0)
+        manifest = Manifest.load(out)
+        manifest.verify(out, full=False)
+        return _summary(manifest, out, 0.0)
     jobs = plan.make_jobs(options, config, inputs)
     _run(jobs, out, options.workers or _cores())
     manifest = _finish(options, config, inputs, jobs)
@@ -132,9 +135,7 @@ def _finish(
         raise UserError(
             f"none of the {expected} videos could be prepared: {out / LEDGER} says why"
         )
-    (out / LABELS).write_text(
-        "".join(f"{label}\n" for label in inputs.labels), encoding="utf-8"
-    )
+    write_text(out / LABELS, "".join(f"{label}\n" for label in inputs.labels))
     manifest = Manifest(
         schema=SCHEMA,
         name=options.dataset_name,

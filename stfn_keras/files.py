@@ -15,11 +15,13 @@ from stfn_keras.errors import UserError
 def written_aside(path: Path) -> Iterator[Path]:
     """Give a temporary path with the same suffix; rename it on success.
 
+    Its name is always the same, so what a killed process left is written over.
+
     Raises:
         UserError: The disk is full, or the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.stem}.partial-{os.getpid()}{path.suffix}")
+    aside = path.with_name(f"{path.stem}.partial{path.suffix}")
     try:
         yield aside
         with aside.open("rb+") as stream:

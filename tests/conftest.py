@@ -30,8 +30,9 @@ def dataset(tmp_path_factory) -> Path:
     The classes differ in colour and in direction of motion, so that both streams
     can tell them apart.
     """
-    from stfn_keras.data.manifest import Manifest, Shard, file_digest
+    from stfn_keras.data.manifest import Manifest, Shard
     from stfn_keras.data.records import RecordWriter, encode_example
+    from stfn_keras.files import sha256
     from stfn_keras.video import image
 
     folder = tmp_path_factory.mktemp("dataset")
@@ -70,9 +71,7 @@ def dataset(tmp_path_factory) -> Path:
                 )
                 number += 1
         path = folder / name
-        shards.append(
-            Shard(name, roles, videos, path.stat().st_size, file_digest(path))
-        )
+        shards.append(Shard(name, roles, videos, path.stat().st_size, sha256(path)))
     Manifest(
         schema=1, name="small", protocol="csv", labels=("left", "right"),
         videos=number, absent=0, shards=tuple(shards),

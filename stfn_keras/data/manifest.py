@@ -10,13 +10,13 @@ A dataset is finished once it has one: it is written last, aside, and renamed.
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
+from stfn_keras.files import sha256, write_json
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -109,15 +109,8 @@ class Manifest:
             raise UserError(f"{path} is damaged: {error}") from error
 
     def save(self, folder: Path | str) -> None:
-        """Write `manifest.json` aside and rename it, so that it is whole or absent."""
-        path = Path(folder) / MANIFEST
-        aside = path.with_suffix(".json.partial")
-        with open(aside, "w", encoding="utf-8") as file:
-            json.dump(dataclasses.asdict(self), file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        """Write `manifest.json`, whole or not at all."""
+        write_json(Path(folder) / MANIFEST, dataclasses.asdict(self))
 
     @property
     def digest(self) -> str:
@@ -195,15 +188,9 @@ def shard_fault(shard: Shard, folder: Path, full: bool = True) -> str | None:
     size = path.stat().st_size
     if size != shard.bytes:
         return f"expected {shard.bytes} bytes. Received: {size}; {MEND}"
-    if full and file_digest(path) != shard.sha256:
+    if full and sha256(path) != shard.sha256:
         return f"its bytes are not those that were written; {MEND}"
     return None
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def preparation_config(block: dict[str, Any]) -> PreparationConfig:

@@ -11,10 +11,10 @@ from stfn_keras.data.manifest import (
     Manifest,
     Shard,
     check_match,
-    file_digest,
     preparation_config,
 )
 from stfn_keras.errors import UserError
+from stfn_keras.files import sha256
 
 FIELD = {
     "preset": "dis",
@@ -32,7 +32,7 @@ def manifest(tmp_path) -> Manifest:
     for roles, videos in (("err", 3), ("rer", 2), ("rrr", 4)):
         file = f"demo-{roles}-00000-of-00001.tfrecord"
         (tmp_path / file).write_bytes(roles.encode() * 50)
-        digest = file_digest(tmp_path / file)
+        digest = sha256(tmp_path / file)
         shards.append(Shard(file, roles, videos, 150, digest))
     made = Manifest(
         schema=1,
@@ -57,7 +57,7 @@ def test_round_trip(tmp_path, manifest):
     loaded = Manifest.load(tmp_path)
     assert loaded == manifest
     assert loaded.digest == manifest.digest
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob("*.partial*"))
 
 
 def test_digest_depends_on_the_shards(manifest):

@@ -65,7 +65,7 @@ def test_a_job_is_a_pure_function(tmp_path, jobs):
         bytes_written.append(shard.read_bytes())
     assert entries[0] == entries[1]
     assert bytes_written[0] == bytes_written[1]
-    assert not list((tmp_path / WORK).glob("*.partial"))
+    assert not list((tmp_path / WORK).glob("*.partial*"))
 
 
 def test_a_job_without_usable_videos_leaves_no_shard(tmp_path, jobs):

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from data_prep.verify import verify_dataset
-from stfn_keras.data.manifest import Manifest, file_digest
+from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.records import RecordWriter, decode_example, encode_example
 from stfn_keras.data.records import read_records as records_of
 from stfn_keras.errors import UserError
+from stfn_keras.files import sha256
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def rewrite(folder: Path, change) -> None:
             RecordWriter(file).write(encode_example(example))
     manifest = Manifest.load(folder)
     shard = dataclasses.replace(
-        manifest.shards[0], bytes=path.stat().st_size, sha256=file_digest(path)
+        manifest.shards[0], bytes=path.stat().st_size, sha256=sha256(path)
     )
     shards = (shard, *manifest.shards[1:])
     dataclasses.replace(manifest, shards=shards).save(folder)
