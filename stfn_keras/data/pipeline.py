@@ -9,127 +9,18 @@ Only the drawn snippets are decoded, and shuffle buffers hold encoded snippets.
 The order of videos and every draw are functions of (seed, epoch).
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.sampling import fixed_positions, segment_bounds
+from stfn_keras.data.source import Source, parse, take
 from stfn_keras.errors import UserError
 from stfn_keras.video import view
 
 SHUFFLE_BUFFER = 512  # videos, as encoded drawn snippets
-
-
-@dataclass(frozen=True)
-class Source:
-    """Shards and what is to be read from them."""
-
-    files: tuple[Path, ...]
-    manifest: Manifest
-    flow: str
-    sizes: dict[str, int]  # side of each stream's input in pixels
-
-    @property
-    def pairs(self) -> int:
-        """Flow pairs per snippet."""
-        return int(self.manifest.flow[self.flow]["pairs"])
-
-    @property
-    def videos(self) -> int:
-        """Videos in the shards."""
-        names = {file.name for file in self.files}
-        return sum(s.videos for s in self.manifest.shards if s.file in names)
-
-
-@contextlib.contextmanager
-def naming_damage(folder: Path, manifest: Manifest) -> Iterator[None]:
-    """Turn a reader's error into one that names the damaged shard.
-
-    Raises:
-        UserError: A shard is not what the manifest says.
-    """
-    try:
-        yield
-    except (tf.errors.DataLossError, tf.errors.FailedPreconditionError) as error:
-        manifest.verify(folder, full=True)
-        raise UserError(
-            f"the shards in {folder} cannot be read although their digests agree: "
-            f"{error.message.splitlines()[0]}"
-        ) from error
-
-
-def open_source(
-    folder: Path,
-    manifest: Manifest,
-    split: int,
-    role: str,
-    flow: str,
-    sizes: dict[str, int],
-) -> Source:
-    """The shards of one role of one split.
-
-    Raises:
-        UserError: The data have no such split, no video of that role, or no flow
-            field of that name.
-    """
-    if not 1 <= split <= manifest.splits:
-        raise UserError(
-            f"--split must be 1 to {manifest.splits} for the data in {folder}. "
-            f"Received: {split}"
-        )
-    if flow not in manifest.flow:
-        raise UserError(
-            f"the data in {folder} hold the flow {', '.join(manifest.flow)}. "
-            f"Received --flow={flow}: prepare the data with it, or name another"
-        )
-    files = manifest.shard_files(folder, split, role)
-    if not files:
-        words = {"r": "training", "e": "test", "v": "validation", "u": "unused"}
-        raise UserError(
-            f"split {split} of the data in {folder} has no {words[role]} videos"
-        )
-    return Source(tuple(files), manifest, flow, sizes)
-
-
-def _parse(source: Source, record: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Parse one record; JPEGs stay encoded."""
-    snippets, per = source.manifest.snippets, source.manifest.rgb_per_snippet
-    features = {
-        "video/id": tf.io.FixedLenFeature([], tf.string),
-        "video/label": tf.io.FixedLenFeature([], tf.int64),
-        "video/height": tf.io.FixedLenFeature([], tf.int64),
-        "video/width": tf.io.FixedLenFeature([], tf.int64),
-    }
-    if "rgb" in source.sizes:
-        features["snippet/rgb"] = tf.io.FixedLenFeature([snippets * per], tf.string)
-    if "flow" in source.sizes:
-        features["flow/" + source.flow] = tf.io.FixedLenFeature([snippets], tf.string)
-    parsed = tf.io.parse_single_example(record, features)
-    video = {
-        "id": parsed["video/id"],
-        "label": parsed["video/label"],
-        "height": tf.cast(parsed["video/height"], tf.int32),
-        "width": tf.cast(parsed["video/width"], tf.int32),
-    }
-    if "rgb" in source.sizes:
-        video["rgb"] = parsed["snippet/rgb"][::per]  # (K,), a snippet's first frame
-    if "flow" in source.sizes:
-        video["flow"] = parsed["flow/" + source.flow]  # (K,)
-    return video
-
-
-def take(video: dict[str, tf.Tensor], positions: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Keep the encoded snippets at `positions`, int (T,)."""
-    kept = dict(video)
-    for stream in ("rgb", "flow"):
-        if stream in video:
-            kept[stream] = tf.gather(video[stream], positions)
-    return kept
 
 
 def look(
@@ -161,10 +52,14 @@ def look(
     }
 
 
-def draw_positions(snippets: int, segments: int, seed: tf.Tensor) -> tf.Tensor:
-    """One random snippet in each of T segments; int32 (T,)."""
-    bounds = segment_bounds(snippets, segments)
-    draws = tf.random.stateless_uniform([segments], seed)
+def draw_positions(bounds: np.ndarray, seed: tf.Tensor) -> tf.Tensor:
+    """One random snippet in each of T segments; int32 (T,).
+
+    Args:
+        bounds: From `segment_bounds`, (T + 1,).
+        seed: int (2,).
+    """
+    draws = tf.random.stateless_uniform([len(bounds) - 1], seed)
     lengths = tf.constant(np.diff(bounds), tf.float32)
     offsets = tf.minimum(tf.floor(draws * lengths), lengths - 1.0)
     return tf.constant(bounds[:-1], tf.int32) + tf.cast(offsets, tf.int32)
@@ -212,15 +107,16 @@ def training_batches(
     Returns:
         Batches of `transform`'s results; inputs uint8 (batch, T, H, W, C).
     """
-    snippets, flip = source.manifest.snippets, source.manifest.flip
+    bounds = segment_bounds(source.manifest.snippets, segments)
+    flip = source.manifest.flip
     order = np.random.default_rng([seed, epoch]).permutation(len(source.files))
     # Seeds of distinct videos and epochs never meet: one counter per video and draw.
     seeds = tf.constant([seed, epoch], tf.int64)
 
     def drawn(index: tf.Tensor, record: tf.Tensor) -> tuple[dict, tf.Tensor]:
-        video = _parse(source, record)
+        video = parse(source, record)
         state = tf.random.experimental.stateless_fold_in(seeds, index)
-        return take(video, draw_positions(snippets, segments, state)), state
+        return take(video, draw_positions(bounds, state)), state
 
     def decoded(video: dict, state: tf.Tensor) -> tuple:
         crop = view.random_crop(
@@ -268,7 +164,7 @@ def view_batches(
     positions = fixed_positions(source.manifest.snippets, segments, samplings)
 
     def samplings_of(record: tf.Tensor) -> tf.data.Dataset:
-        video = _parse(source, record)
+        video = parse(source, record)
         chosen = tf.data.Dataset.from_tensor_slices(positions)
         return chosen.map(lambda position: take(video, position))
 
@@ -295,5 +191,5 @@ def encoded_batches(source: Source, *, segments: int, batch: int) -> tf.data.Dat
     """
     positions = fixed_positions(source.manifest.snippets, segments, 1)[0]
     data = tf.data.TFRecordDataset([str(f) for f in source.files])
-    data = data.map(lambda record: take(_parse(source, record), positions))
+    data = data.map(lambda record: take(parse(source, record), positions))
     return data.batch(batch)

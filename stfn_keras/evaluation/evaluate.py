@@ -5,7 +5,7 @@ found = evaluate(Run.open(folder), views="1x1")
 
 from pathlib import Path
 
-from stfn_keras.data.pipeline import naming_damage, open_source
+from stfn_keras.data.source import naming_damage, open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.report import write_report
 from stfn_keras.evaluation.scoring import (

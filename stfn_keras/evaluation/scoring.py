@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from stfn_keras import models
 from stfn_keras.config import ModelConfig
-from stfn_keras.data.pipeline import Source, view_batches
+from stfn_keras.data.pipeline import view_batches
+from stfn_keras.data.source import Source
 from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, written_aside
 from stfn_keras.training.checkpoint import load_weights

@@ -13,7 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 
 import stfn_keras
-from stfn_keras.data.pipeline import open_source
+from stfn_keras.data.source import open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.exporting.parity import measure_parity

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from stfn_keras.data.pipeline import Source, encoded_batches, view_batches
+from stfn_keras.data.pipeline import encoded_batches, view_batches
+from stfn_keras.data.source import Source
 
 SAVED_MODEL_TOLERANCE = 1e-5  # on softmax scores
 BATCH = 4

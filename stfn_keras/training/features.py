@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from stfn_keras.data.pipeline import (
     SHUFFLE_BUFFER,
-    Source,
     counted,
     draw_positions,
     view_batches,
 )
-from stfn_keras.data.sampling import fixed_positions
+from stfn_keras.data.sampling import fixed_positions, segment_bounds
+from stfn_keras.data.source import Source
 from stfn_keras.files import written_aside
 
 CODE_VERSION = 1  # raise it when what a cached feature means changes
@@ -135,12 +135,13 @@ def training_features(
     Features are float32 (batch, T, features), named `<stream>_features`; both
     streams take the same snippets and the same view.
     """
+    bounds = segment_bounds(cached.snippets, segments)
     seeds = tf.constant([seed, epoch], tf.int64)
 
     def drawn(index: tf.Tensor, record: tf.Tensor) -> tuple:
         grids, label = _parse(cached, streams, record)
         state = tf.random.experimental.stateless_fold_in(seeds, index)
-        positions = draw_positions(cached.snippets, segments, state)
+        positions = draw_positions(bounds, state)
         state = tf.random.experimental.stateless_fold_in(state, 1)
         shown = tf.random.stateless_uniform([], state, 0, cached.views, tf.int32)
         inputs = {

@@ -17,6 +17,7 @@ from stfn_keras import models
 from stfn_keras.config import ModelConfig, PixelStageConfig
 from stfn_keras.data import pipeline
 from stfn_keras.data.manifest import Manifest
+from stfn_keras.data.source import Source, open_source
 from stfn_keras.errors import UserError
 from stfn_keras.training import features
 from stfn_keras.training.checkpoint import StageCheckpoints, load_weights
@@ -69,9 +70,9 @@ class Work:
             training.stream_loss if name in ("fusion", "end_to_end") else 0.0,
         )
 
-    def source(self, role: str, network: keras.Model) -> pipeline.Source:
+    def source(self, role: str, network: keras.Model) -> Source:
         """The shards of a role of the run's split, as the network reads them."""
-        return pipeline.open_source(
+        return open_source(
             self.data,
             self.manifest,
             self.run.training.split,
@@ -198,7 +199,7 @@ def cached_features(work: Work) -> dict[str, features.FeatureFile]:
     both = {s: int(t.input_shape[1]) for s, t in towers.items()}
     found = {}
     for role in ("r", "v") if work.has_validation else ("r",):
-        source = pipeline.open_source(
+        source = open_source(
             work.data, work.manifest, training.split, role, work.run.flow, both
         )
         found[role] = features.cache_features(

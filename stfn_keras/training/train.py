@@ -10,7 +10,8 @@ from absl import logging
 
 from stfn_keras.config import STAGES, ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import Manifest
-from stfn_keras.data.pipeline import naming_damage
+from stfn_keras.data.sampling import segment_bounds
+from stfn_keras.data.source import naming_damage
 from stfn_keras.errors import UserError
 from stfn_keras.files import write_json
 from stfn_keras.training import stages
@@ -121,5 +122,6 @@ def _check_fits(
             f"--pairs={model.pairs}, but the data hold {manifest.pairs} flow pairs "
             f"per snippet: give --pairs={manifest.pairs}, or prepare the data anew"
         )
+    segment_bounds(manifest.snippets, model.segments)  # raises if there are too few
     if model.is_consensus and training.stages == ("fusion",):
         raise UserError(f"--network={model.network} has no fusion stage to train")

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from stfn_keras.data import pipeline
 from stfn_keras.data.manifest import Manifest
+from stfn_keras.data.source import open_source
 from stfn_keras.errors import UserError
 
 SIZES = {"rgb": 16, "flow": 12}
@@ -20,7 +21,7 @@ SIZES = {"rgb": 16, "flow": 12}
 
 def open_role(folder, role, sizes=SIZES, **changes):
     manifest = dataclasses.replace(Manifest.load(folder), **changes)
-    return pipeline.open_source(folder, manifest, 1, role, "dis", sizes)
+    return open_source(folder, manifest, 1, role, "dis", sizes)
 
 
 def train(source, epoch=0, seed=0, batch=4):
@@ -112,11 +113,11 @@ def test_mirrored_crops_are_refused_where_a_mirror_changes_the_class(dataset):
 def test_wrong_split_flow_and_role_are_refused(dataset):
     manifest = Manifest.load(dataset)
     with pytest.raises(UserError, match="--split must be 1 to 1"):
-        pipeline.open_source(dataset, manifest, 2, "r", "dis", SIZES)
+        open_source(dataset, manifest, 2, "r", "dis", SIZES)
     with pytest.raises(UserError, match=r"hold the flow dis.*--flow=tvl1"):
-        pipeline.open_source(dataset, manifest, 1, "r", "tvl1", SIZES)
+        open_source(dataset, manifest, 1, "r", "tvl1", SIZES)
     with pytest.raises(UserError, match="no unused"):
-        pipeline.open_source(dataset, manifest, 1, "u", "dis", SIZES)
+        open_source(dataset, manifest, 1, "u", "dis", SIZES)
 
 
 def test_a_shard_cut_at_a_record_boundary_is_an_error(dataset, tmp_path):

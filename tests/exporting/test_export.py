@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from stfn_keras.data import pipeline
+from stfn_keras.data.source import open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import score_run
 from stfn_keras.evaluation.scoring import softmax
@@ -26,9 +27,7 @@ def model(trained, tmp_path_factory):
 def test_scores_equal_the_evaluations_from_encoded_bytes(model, trained):
     serve = tf.saved_model.load(str(model)).signatures["serve_jpeg"]
     folder, manifest = trained.manifest()
-    source = pipeline.open_source(
-        folder, manifest, 1, "e", "dis", {"rgb": 16, "flow": 16}
-    )
+    source = open_source(folder, manifest, 1, "e", "dis", {"rgb": 16, "flow": 16})
     scores = score_run(trained, "1x1", batch=4)
     expected = dict(zip(scores.video_id, softmax(scores.logits), strict=True))
     seen = 0

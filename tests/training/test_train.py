@@ -188,6 +188,14 @@ def test_pairs_must_be_those_of_the_data(dataset, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_more_segments_than_snippets_are_refused_first(dataset, tmp_path):
+    with pytest.raises(UserError, match="7 snippets per video, too few for 9"):
+        train(dataset, tmp_path / "run", small_model(segments=9), small_training())
+    tower = dataclasses.replace(small_training().rgb, segments=9)
+    with pytest.raises(UserError, match="7 snippets per video, too few for 9"):
+        train(dataset, tmp_path / "run", small_model(), small_training(rgb=tower))
+
+
 def test_it_learns_what_both_streams_show(dataset, tmp_path):
     """Colour and direction name the class, so a few epochs must find them."""
     stage = TowerStageConfig(

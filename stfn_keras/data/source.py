@@ -1,0 +1,127 @@
+"""Where the input pipeline reads from: shards of one role, and their records.
+
+Nothing is decoded here: a parsed video keeps its JPEGs.
+
+    source = open_source(folder, manifest, split=1, role="r", flow="dis",
+                         sizes={"rgb": 224, "flow": 224})
+    video = take(parse(source, record), positions)
+
+A record's features are those of the design's schema 1.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+
+from stfn_keras.data.manifest import Manifest
+from stfn_keras.errors import UserError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Shards and what is to be read from them."""
+
+    files: tuple[Path, ...]
+    manifest: Manifest
+    flow: str
+    sizes: dict[str, int]  # side of each stream's input in pixels
+
+    @property
+    def pairs(self) -> int:
+        """Flow pairs per snippet."""
+        return int(self.manifest.flow[self.flow]["pairs"])
+
+    @property
+    def videos(self) -> int:
+        """Videos in the shards."""
+        names = {file.name for file in self.files}
+        return sum(s.videos for s in self.manifest.shards if s.file in names)
+
+
+@contextlib.contextmanager
+def naming_damage(folder: Path, manifest: Manifest) -> Iterator[None]:
+    """Turn a reader's error into one that names the damaged shard.
+
+    Raises:
+        UserError: A shard is not what the manifest says.
+    """
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.FailedPreconditionError) as error:
+        manifest.verify(folder, full=True)
+        raise UserError(
+            f"the shards in {folder} cannot be read although their digests agree: "
+            f"{error.message.splitlines()[0]}"
+        ) from error
+
+
+def open_source(
+    folder: Path,
+    manifest: Manifest,
+    split: int,
+    role: str,
+    flow: str,
+    sizes: dict[str, int],
+) -> Source:
+    """The shards of one role of one split.
+
+    Raises:
+        UserError: The data have no such split, no video of that role, or no flow
+            field of that name.
+    """
+    if not 1 <= split <= manifest.splits:
+        raise UserError(
+            f"--split must be 1 to {manifest.splits} for the data in {folder}. "
+            f"Received: {split}"
+        )
+    if flow not in manifest.flow:
+        raise UserError(
+            f"the data in {folder} hold the flow {', '.join(manifest.flow)}. "
+            f"Received --flow={flow}: prepare the data with it, or name another"
+        )
+    files = manifest.shard_files(folder, split, role)
+    if not files:
+        words = {"r": "training", "e": "test", "v": "validation", "u": "unused"}
+        raise UserError(
+            f"split {split} of the data in {folder} has no {words[role]} videos"
+        )
+    return Source(tuple(files), manifest, flow, sizes)
+
+
+def parse(source: Source, record: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parse one record; JPEGs stay encoded."""
+    snippets, per = source.manifest.snippets, source.manifest.rgb_per_snippet
+    features = {
+        "video/id": tf.io.FixedLenFeature([], tf.string),
+        "video/label": tf.io.FixedLenFeature([], tf.int64),
+        "video/height": tf.io.FixedLenFeature([], tf.int64),
+        "video/width": tf.io.FixedLenFeature([], tf.int64),
+    }
+    if "rgb" in source.sizes:
+        features["snippet/rgb"] = tf.io.FixedLenFeature([snippets * per], tf.string)
+    if "flow" in source.sizes:
+        features["flow/" + source.flow] = tf.io.FixedLenFeature([snippets], tf.string)
+    parsed = tf.io.parse_single_example(record, features)
+    video = {
+        "id": parsed["video/id"],
+        "label": parsed["video/label"],
+        "height": tf.cast(parsed["video/height"], tf.int32),
+        "width": tf.cast(parsed["video/width"], tf.int32),
+    }
+    if "rgb" in source.sizes:
+        video["rgb"] = parsed["snippet/rgb"][::per]  # (K,), a snippet's first frame
+    if "flow" in source.sizes:
+        video["flow"] = parsed["flow/" + source.flow]  # (K,)
+    return video
+
+
+def take(video: dict[str, tf.Tensor], positions: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Keep the encoded snippets at `positions`, int (T,)."""
+    kept = dict(video)
+    for stream in ("rgb", "flow"):
+        if stream in video:
+            kept[stream] = tf.gather(video[stream], positions)
+    return kept
