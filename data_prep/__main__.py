@@ -21,15 +21,16 @@ def run() -> None:
     if command == "verify":
         from data_prep import verify
 
-        flags.run(verify.main)
+        flags.run(verify.main, positional=True)
     elif command == "demo-clips":
         from data_prep import demo_clips
 
+        del sys.argv[1]  # the rest are its own flags
         demo_clips.run()
     else:
         flags.define(DatasetOptions)
         flags.define(PreparationConfig)
-        flags.run(main)
+        flags.run(main, positional=True)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -256,6 +256,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         check_choices(self)
         check_at_least(self, 1, "split")
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"--seed must be 0 to {2**32 - 1}. Received: {self.seed}")
         wrong = [a for a, b in zip(self.stages, self.stages[1:], strict=False)
                  if STAGES.index(a) >= STAGES.index(b)]  # fmt: skip
         if wrong:

@@ -80,11 +80,20 @@ def _parsed(name: str, annotation: Any) -> Any:
         ) from error
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Parse the flags and call `main`; a UserError becomes one line and exit 1."""
+def run(main: Callable[[Sequence[str]], None], positional: bool = False) -> None:
+    """Parse the flags and call `main`; a UserError becomes one line and exit 1.
+
+    Args:
+        main: Called with the program's name and what is no flag.
+        positional: Whether the command takes arguments that are no flags.
+    """
 
     def guarded(argv: Sequence[str]) -> None:
         try:
+            if len(argv) > 1 and not positional:
+                raise UserError(
+                    f"expected flags alone, such as --name=value. Received: {argv[1]!r}"
+                )
             main(argv)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from absl import flags
@@ -34,7 +35,9 @@ def dataset(tmp_path_factory) -> Path:
     from stfn_keras.data.records import RecordWriter, encode_example
     from stfn_keras.files import sha256
     from stfn_keras.video import image
+    from stfn_keras.video.flow import get_preset
 
+    preset = get_preset("dis")
     folder = tmp_path_factory.mktemp("dataset")
     draws = np.random.default_rng(0)
     shards, number = [], 0
@@ -75,8 +78,9 @@ def dataset(tmp_path_factory) -> Path:
     Manifest(
         schema=1, name="small", protocol="csv", labels=("left", "right"),
         videos=number, absent=0, shards=tuple(shards),
-        flow={"dis": {"preset": "dis", "version": 1, "parameters": {}, "opencv": "5",
-                      "bound": 20.0, "pairs": PAIRS}},
+        flow={"dis": {"preset": "dis", "version": preset.version,
+                      "parameters": dict(preset.parameters),
+                      "opencv": cv2.__version__, "bound": 20.0, "pairs": PAIRS}},
         layout="snippet", snippets=SNIPPETS, rgb_per_snippet=1, size="256", flip=True,
     ).save(folder)  # fmt: skip
     return folder

@@ -11,7 +11,7 @@ from absl import flags as absl_flags
 from stfn_keras import flags
 from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.errors import UserError
-from stfn_keras.files import write_json
+from stfn_keras.files import read_json, write_json
 
 if TYPE_CHECKING:
     from stfn_keras.serving.predictor import Prediction
@@ -43,6 +43,8 @@ def main(argv: Sequence[str]) -> None:
             "videos of one call must have distinct names, since their results are "
             f"named after them. Received: {', '.join(sorted(stems))}"
         )
+    for name in stems:
+        _check_ours(Path(values.out) / name)
     predictor = Predictor(Path(values.model))
     failed = 0
     for video in videos:
@@ -64,6 +66,20 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(f"{failed} of {len(videos)} videos could not be predicted")
 
 
+def _check_ours(stem: Path) -> None:
+    """Refuse to write over files that an earlier prediction did not make."""
+    result, sheet = (stem.with_name(stem.name + end) for end in (".json", ".png"))
+    if result.exists():
+        ours = {"video", "model", "top"} <= set(read_json(result, "a prediction"))
+    else:
+        ours = not sheet.exists()
+    if not ours:
+        raise UserError(
+            f"--out holds files that are no predictions of ours: {stem}.*; choose "
+            "another folder"
+        )
+
+
 def _as_json(prediction: "Prediction", model: Path, top: int) -> dict:
     best = [{"label": label, "score": score} for label, score in prediction.top(top)]
     scores = dict(zip(prediction.labels, prediction.scores.tolist(), strict=True))
@@ -83,4 +99,4 @@ def _as_text(prediction: "Prediction", top: int) -> str:
 def run() -> None:
     """Entry point of the console script."""
     define_flags()
-    flags.run(main)
+    flags.run(main, positional=True)

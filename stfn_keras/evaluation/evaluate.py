@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stfn_keras.data.source import naming_damage, open_source
 from stfn_keras.errors import UserError
-from stfn_keras.evaluation.report import write_report
+from stfn_keras.evaluation.report import check_report_folder, write_report
 from stfn_keras.evaluation.scoring import (
     Scores,
     score_videos,
@@ -81,6 +81,7 @@ def evaluate(
         The content of `metrics.json`.
     """
     views = views or default_views(run)
+    check_report_folder(report or run.folder / "report")
     scores = score_run(run, views, batch, data)
     settings = {
         "network": run.model.network,

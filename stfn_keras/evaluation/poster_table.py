@@ -65,7 +65,7 @@ def poster_table(
                 run.training, stages=("fusion",) if not model.is_consensus else
                 model.streams, seed=seed,
             )  # fmt: skip
-            row = train(folder, out, model, training, towers_from=run.folder)
+            row = train(folder, out, model, training, run.towers_from or run.folder)
             snippets = samplings * (model.segments if model.is_consensus else 1)
             seen = f"{snippets}x{crops}"
             report = row.folder / f"report-{seen}"

@@ -3,16 +3,15 @@
 import html
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from stfn_keras.errors import UserError
 from stfn_keras.evaluation import metrics
 from stfn_keras.evaluation.scoring import Scores
-from stfn_keras.files import write_json, write_text, written_aside
+from stfn_keras.figures import save_figure
+from stfn_keras.files import read_json, write_json, write_text
 
 NAMED_CLASSES = 30  # more than these would not be readable beside a matrix
 
@@ -37,7 +36,11 @@ def write_report(
 
     Returns:
         The content of `metrics.json`.
+
+    Raises:
+        UserError: The folder holds something else than a report.
     """
+    check_report_folder(folder)
     found = {**metrics.summary(scores), **settings}
     scores.save(folder / "scores.npz")
     table, rows = metrics.per_class(scores), metrics.predictions(scores)
@@ -51,6 +54,22 @@ def write_report(
     write_text(folder / "index.html", _page(found, table, rows))
     write_json(folder / "metrics.json", found)
     return found
+
+
+def check_report_folder(folder: Path) -> None:
+    """Refuse a folder that is neither new nor a report.
+
+    Raises:
+        UserError: It holds something else.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    state = folder / "metrics.json"
+    if not state.is_file() or "video_top1" not in read_json(state, "a report"):
+        raise UserError(
+            f"the report's folder must be new or a report of ours: {folder} holds "
+            "something else; nothing was changed"
+        )
 
 
 def _draw_confusion(counts: np.ndarray, classes: np.ndarray, path: Path) -> None:
@@ -69,7 +88,7 @@ def _draw_confusion(counts: np.ndarray, classes: np.ndarray, path: Path) -> None
             axes.text(column, row, counts[row, column], ha="center", va="center",
                       color=colour, fontsize=9)  # fmt: skip
     figure.colorbar(picture, ax=axes, shrink=0.8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_classes(table: pd.DataFrame, path: Path) -> None:
@@ -80,13 +99,7 @@ def _draw_classes(table: pd.DataFrame, path: Path) -> None:
     axes.barh(table["class"], 100 * table["accuracy"], color="#3b6ea5")
     axes.set_xlim(0, 100)
     axes.set_xlabel("accuracy, % of the class's videos")
-    _save(figure, path)
-
-
-def _save(figure: plt.Figure, path: Path) -> None:
-    with written_aside(path) as aside:
-        figure.savefig(aside, dpi=110)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def _page(found: dict, table: pd.DataFrame, rows: pd.DataFrame) -> str:

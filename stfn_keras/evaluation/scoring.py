@@ -115,7 +115,8 @@ def score_videos(
         described: What the progress bar calls it.
 
     Raises:
-        UserError: The shards hold another number of videos than the manifest says.
+        UserError: The shards hold another number of videos than the manifest says,
+            or the network gives no finite logits.
     """
     segments = next(iter(network.input.values())).shape[1]
     heads = [name for name in network.output if name.endswith("_logits")]
@@ -132,6 +133,11 @@ def score_videos(
     ) as bar:
         for inputs, about in batches:
             found = network.predict_on_batch(inputs)
+            if not np.isfinite(found["logits"]).all():
+                raise UserError(
+                    "the network's logits must be finite. Received: NaN or infinity; "
+                    "its training diverged: train again with a lower rate"
+                )
             ids = about["id"].numpy()
             for row, (key, label) in enumerate(
                 zip(ids, about["label"].numpy(), strict=True)
@@ -154,7 +160,8 @@ def score_videos(
         for name in names
     }
     return Scores(
-        video_id=np.array([key.decode() for key in sums]),
+        # A file name need not be text; its odd bytes are shown as \xNN.
+        video_id=np.array([key.decode("utf-8", "backslashreplace") for key in sums]),
         label=np.array([labels[key] for key in sums], np.int64),
         logits=means.pop("logits"),
         classes=np.array(classes),

@@ -13,7 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 
 import stfn_keras
-from stfn_keras.data.source import open_source
+from stfn_keras.data.source import naming_damage, open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.exporting.parity import measure_parity
@@ -34,6 +34,8 @@ def next_version(name: Path) -> int:
     """
     if not name.exists():
         return 1
+    if not name.is_dir():
+        raise UserError(f"--out must be a folder. Received a file: {name}")
     entries = [e for e in name.iterdir() if not e.name.startswith(".partial")]
     for entry in entries:
         if not (entry.name.isdigit() and (entry / EXTRA / "config.json").is_file()):
@@ -74,6 +76,7 @@ def export(run: Run, name: Path, data: Path | None = None, videos: int = 64) -> 
     """
     version = next_version(name)
     folder, manifest = run.manifest(data)
+    manifest.verify(folder, full=False)
     network = trained_network(run)
     source = open_source(
         folder, manifest, run.training.split, "e", run.flow, input_sizes(network)
@@ -81,9 +84,10 @@ def export(run: Run, name: Path, data: Path | None = None, videos: int = 64) -> 
     with published(name / str(version)) as aside:
         ServingModule(network, source.pairs).save(aside)
         loaded = tf.saved_model.load(str(aside))
-        parity = measure_parity(
-            network, loaded.signatures["serve_jpeg"], source, videos
-        )
+        with naming_damage(folder, manifest):
+            parity = measure_parity(
+                network, loaded.signatures["serve_jpeg"], source, videos
+            )
         size = sum(f.stat().st_size for f in aside.rglob("*") if f.is_file())
         parity["bytes"] = size
         if not parity["passed"]:

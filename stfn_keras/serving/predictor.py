@@ -16,10 +16,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from stfn_keras.config import FLOW_BOUND
 from stfn_keras.data.manifest import preparation_config
 from stfn_keras.data.sampling import fixed_positions
 from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, sha256
+from stfn_keras.video.flow import get_preset
 from stfn_keras.video.prepare import PreparedVideo, VideoError, prepare_video
 
 
@@ -63,12 +65,17 @@ class Predictor:
         config = read_json(
             self.folder / "assets.extra" / "config.json", "a model made by export.py"
         )
+        if config.get("kind") != "stfn_keras model":
+            raise UserError(
+                f"expected a model made by export.py. {self.folder} says: "
+                f"{config.get('kind')!r}"
+            )
         self.labels = tuple(config["labels"])
         self.flow = config["flow"]
         self.segments = int(config["model"]["segments"])
         self.preparation = preparation_config(config["preprocessing"])
         self._check_digests(config["sha256"])
-        self._warn_of_other_opencv(config["preprocessing"]["flow"][self.flow])
+        _check_flow(config["preprocessing"]["flow"][self.flow])
         self._model = tf.saved_model.load(str(self.folder))
         self._serve = self._model.signatures["serve_jpeg"]
 
@@ -79,15 +86,6 @@ class Predictor:
                 raise UserError(
                     f"the model file {path} is missing or damaged: export it again"
                 )
-
-    def _warn_of_other_opencv(self, field: dict) -> None:
-        if field["opencv"] != cv2.__version__:
-            logging.warning(
-                "the model's flow was computed by OpenCV %s, this is %s: flow, and so "
-                "scores, may differ a little",
-                field["opencv"],
-                cv2.__version__,
-            )
 
     def predict(self, video: Path) -> Prediction:
         """Score one video file.
@@ -116,6 +114,29 @@ class Predictor:
         }
         wanted = self._serve.structured_input_signature[1]
         return {name: offered[name] for name in wanted}
+
+
+def _check_flow(field: dict) -> None:
+    """Refuse a flow field that this installation would compute otherwise."""
+    preset = get_preset(field["preset"])
+    ours = {
+        "version": preset.version,
+        "parameters": dict(preset.parameters),
+        "bound": FLOW_BOUND,
+    }
+    for key, value in ours.items():
+        if field[key] != value:
+            raise UserError(
+                f"the model's flow {field['preset']!r} has {key} = {field[key]}, this "
+                f"version of stfn_keras has {value}: use the version that trained it"
+            )
+    if field["opencv"] != cv2.__version__:
+        logging.warning(
+            "the model's flow was computed by OpenCV %s, this is %s: flow, and so "
+            "scores, may differ a little",
+            field["opencv"],
+            cv2.__version__,
+        )
 
 
 def newest_version(model: Path) -> Path:

@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from stfn_keras.files import written_aside
+from stfn_keras.figures import save_figure
 from stfn_keras.serving.predictor import Prediction
 from stfn_keras.video import flow, image
 
@@ -24,9 +21,7 @@ def draw_sheet(prediction: Prediction, path: Path) -> None:
     per = len(prepared.rgb) // segments
     aspect = prepared.height / prepared.width
     width = 1.9 * segments
-    figure = plt.figure(
-        figsize=(width, 2 * 1.9 * aspect + 2.6), layout="constrained", dpi=110
-    )
+    figure = plt.figure(figsize=(width, 2 * 1.9 * aspect + 2.6), layout="constrained")
     grid = figure.add_gridspec(3, segments, height_ratios=[aspect, aspect, 1.0])
     for column in range(segments):
         pictures = [image.decode_rgb(prepared.rgb[column * per])]
@@ -51,6 +46,4 @@ def draw_sheet(prediction: Prediction, path: Path) -> None:
     for row, (_, score) in enumerate(best):
         bars.text(min(score + 0.01, 0.93), row, f"{score:.3f}", va="center")
     figure.suptitle(prediction.video.name)
-    with written_aside(path) as aside:
-        figure.savefig(aside)
-    plt.close(figure)
+    save_figure(figure, path)

@@ -50,6 +50,7 @@ class StageCheckpoints:
     finished: bool = False
     kept: list[dict] = field(default_factory=list)  # oldest first: epoch, file, sha256
     best: dict | None = None  # epoch, file, sha256, score
+    made_of: dict = field(default_factory=dict)  # SHA-256 of what it was trained on
 
     @classmethod
     def open(cls, folder: Path) -> "StageCheckpoints":
@@ -86,6 +87,20 @@ class StageCheckpoints:
             if path.name not in named:
                 path.unlink()
 
+    def begin(self, made_of: dict[str, str]) -> None:
+        """Record the towers (stream to SHA-256) that the stage is trained on.
+
+        Raises:
+            UserError: It was begun on others.
+        """
+        if self.made_of and self.made_of != made_of:
+            raise UserError(
+                f"the stage in {self.folder} was trained on other towers than there "
+                "are now: delete that folder to train it again, or choose a new --out"
+            )
+        self.made_of = dict(made_of)
+        self._write_state()
+
     def finish(self) -> None:
         """Record that the stage has come to its end."""
         self.finished = True
@@ -120,7 +135,7 @@ class StageCheckpoints:
         """File and SHA-256 of the stage's best model, or its last where none is.
 
         Raises:
-            UserError: The stage is not finished.
+            UserError: The stage is not finished, or its result is damaged.
         """
         if not self.finished:
             raise UserError(
@@ -128,4 +143,10 @@ class StageCheckpoints:
                 "train.py command again to continue it"
             )
         entry = self.best or self.kept[-1]
-        return self.folder / entry["file"], entry["sha256"]
+        path = self.folder / entry["file"]
+        if not path.is_file() or sha256(path) != entry["sha256"]:
+            raise UserError(
+                f"the stage's result {path} is missing or damaged: delete the folder "
+                f"{self.folder} and run the same train.py command to train it again"
+            )
+        return path, entry["sha256"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tqdm import tqdm
 
 from stfn_keras.data.pipeline import (
@@ -24,7 +25,7 @@ from stfn_keras.data.pipeline import (
 )
 from stfn_keras.data.sampling import fixed_positions, segment_bounds
 from stfn_keras.data.source import Source
-from stfn_keras.files import written_aside
+from stfn_keras.files import read_json, sha256, write_json, written_aside
 
 CODE_VERSION = 1  # raise it when what a cached feature means changes
 VIEWS_PER_BATCH = 32
@@ -55,7 +56,7 @@ def cache_features(
     videos: int,
     described: str,
 ) -> FeatureFile:
-    """Compute the features of every stored snippet unless the file is there.
+    """Compute the features of every stored snippet unless they are there, undamaged.
 
     Args:
         towers: Stream name to a model from uint8 (H, W, C) to (features,).
@@ -71,7 +72,7 @@ def cache_features(
     snippets = source.manifest.snippets
     size = int(next(iter(towers.values())).output_shape[-1])
     cached = FeatureFile(path, videos, snippets, views, size)
-    if path.exists():
+    if _is_whole(path):
         return cached
     per_video = snippets * views
     batches = view_batches(
@@ -95,7 +96,19 @@ def cache_features(
                 labels = labels[per_video:]
                 pending = {s: v[per_video:] for s, v in pending.items()}
                 bar.update(1)
+    write_json(path.with_suffix(".json"), {"sha256": sha256(path)})
     return cached
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether cached features are there as they were written; damage is logged."""
+    state = path.with_suffix(".json")
+    if not path.exists() or not state.exists():
+        return False
+    if read_json(state, "a cache's digest").get("sha256") == sha256(path):
+        return True
+    logging.warning("the feature cache %s is damaged and is computed again", path)
+    return False
 
 
 def _record(

@@ -4,6 +4,7 @@ fit_stage(stage, model, batches=lambda epoch: dataset, steps=33)
 """
 
 import csv
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from stfn_keras.config import StageConfig
+from stfn_keras.errors import UserError
 from stfn_keras.files import write_text
 from stfn_keras.training.checkpoint import StageCheckpoints
 from stfn_keras.training.metrics import MeanClassAccuracy
@@ -153,6 +155,9 @@ def fit_stage(
         steps: Batches per epoch.
         validation: Batches to validate on; the best epoch by top-1 is then the
             stage's result, without it the last epoch is.
+
+    Raises:
+        UserError: The loss is no longer finite, or every checkpoint is damaged.
     """
     compile_stage(model, stage, steps)
     kept = stage.checkpoints
@@ -199,6 +204,12 @@ def _fit_epoch(
         callbacks=[progress],
     )
     row = _plain({key: values[-1] for key, values in fitted.history.items()})
+    if not math.isfinite(row["loss"]):
+        raise UserError(
+            f"the {progress.name} stage's loss became {row['loss']} in epoch "
+            f"{epoch + 1}; nothing of that epoch was kept. Lower "
+            f"--{progress.name}_rate or set --{progress.name}_clip_norm, in a new --out"
+        )
     if validation is not None:
         logs = model.evaluate(validation, verbose=0, return_dict=True)
         row.update({f"val_{key}": value for key, value in _plain(logs).items()})

@@ -101,6 +101,8 @@ class Run:
             folder, data.resolve(), manifest.digest, manifest.labels,
             manifest.preprocessing, model, training, towers_from,
         )  # fmt: skip
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--out must be a folder. Received a file: {folder}")
         if (folder / "config.json").exists():
             stored = cls.open(folder)
             if stored.checkpoints.exists():
@@ -126,16 +128,22 @@ class Run:
                 f"expected a run directory made by train.py. {folder}/config.json "
                 f"says: {stored.get('kind')!r}"
             )
-        return cls(
-            folder=folder,
-            data=Path(stored["data"]["path"]),
-            data_digest=stored["data"]["digest"],
-            labels=tuple(stored["labels"]),
-            preprocessing=stored["preprocessing"],
-            model=from_dict(ModelConfig, stored["model"]),
-            training=from_dict(TrainingConfig, stored["training"]),
-            towers_from=Path(stored["towers_from"]) if stored["towers_from"] else None,
-        )
+        try:
+            return cls(
+                folder=folder,
+                data=Path(stored["data"]["path"]),
+                data_digest=stored["data"]["digest"],
+                labels=tuple(stored["labels"]),
+                preprocessing=stored["preprocessing"],
+                model=from_dict(ModelConfig, stored["model"]),
+                training=from_dict(TrainingConfig, stored["training"]),
+                towers_from=stored["towers_from"] and Path(stored["towers_from"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{folder}/config.json is damaged: {error!r} is missing or wrong; "
+                "choose another --out"
+            ) from error
 
     def manifest(self, data: Path | None = None) -> tuple[Path, Manifest]:
         """The data the run was made of, here or moved to another folder.

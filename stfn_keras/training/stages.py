@@ -14,11 +14,10 @@ import keras
 import tensorflow as tf
 
 from stfn_keras import models
-from stfn_keras.config import ModelConfig, PixelStageConfig
+from stfn_keras.config import PixelStageConfig
 from stfn_keras.data import pipeline
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.source import Source, open_source
-from stfn_keras.errors import UserError
 from stfn_keras.training import features
 from stfn_keras.training.checkpoint import StageCheckpoints, load_weights
 from stfn_keras.training.loop import (
@@ -30,13 +29,6 @@ from stfn_keras.training.loop import (
 from stfn_keras.training.run import Run
 
 TOWER_NETWORKS = {"rgb": "spatial", "flow": "temporal"}
-
-
-def needed_stages(model: ModelConfig) -> tuple[str, ...]:
-    """The stages without which the network is not whole."""
-    if model.is_consensus:
-        return model.streams
-    return (*model.streams, "fusion")
 
 
 def input_sizes(network: keras.Model) -> dict[str, int]:
@@ -165,15 +157,10 @@ def trained_towers(work: Work) -> tuple[dict[str, keras.Model], dict[str, str]]:
     """The towers' networks with their trained weights, and their digests.
 
     Raises:
-        UserError: A tower is not trained.
+        UserError: A tower is not trained, or damaged.
     """
     networks, digests = {}, {}
     for stream in work.run.model.streams:
-        if not work.checkpoints(stream).finished:
-            raise UserError(
-                f"the {stream} tower of {work.towers_run.folder} is not trained: add "
-                f"{stream} to --stages, or set --{stream}_epochs=0 to use it as loaded"
-            )
         networks[stream] = tower_network(work.towers_run, stream)
         digests[stream] = load_result(work, stream, networks[stream])
     return networks, digests
@@ -187,9 +174,16 @@ def load_result(work: Work, name: str, network: keras.Model) -> str:
     return digest
 
 
-def cached_features(work: Work) -> dict[str, features.FeatureFile]:
-    """The cached features of the split's training (and validation) videos, by role."""
-    networks, digests = trained_towers(work)
+def cached_features(
+    work: Work, networks: dict[str, keras.Model], digests: dict[str, str]
+) -> dict[str, features.FeatureFile]:
+    """The cached features of the split's training (and validation) videos, by role.
+
+    Args:
+        work: The run and its data.
+        networks: The towers' networks by stream.
+        digests: SHA-256 of the towers' checkpoints by stream.
+    """
     training = work.run.training
     key = features.cache_key(
         work.manifest.digest, training.split, work.run.flow, digests,
@@ -216,7 +210,9 @@ def cached_features(work: Work) -> dict[str, features.FeatureFile]:
 def train_fusion(work: Work) -> None:
     """Train the temporal and fusion part on cached features."""
     run, stage = work.run, work.stage("fusion")
-    cached = cached_features(work)
+    networks, digests = trained_towers(work)
+    stage.checkpoints.begin(digests)
+    cached = cached_features(work, networks, digests)
     model = fitted_model(fusion_network(run), stage.stream_loss)
     one_hot = labels_for(model, work.classes)
     shared: dict[str, Any] = {
@@ -254,14 +250,16 @@ def assemble(work: Work) -> keras.Model:
     """The whole network with the weights of its finished stages.
 
     Raises:
-        UserError: A stage that it needs is not finished.
+        UserError: A stage that it needs is not finished, or the fusion was trained
+            on other towers.
     """
     run = work.run
     whole = models.build(run.model, work.classes)
-    networks, _ = trained_towers(work)
+    networks, digests = trained_towers(work)
     for network in networks.values():
         models.copy_by_name(network, whole)
     if not run.model.is_consensus:
+        work.checkpoints("fusion").begin(digests)
         head = fusion_network(run)
         load_result(work, "fusion", head)
         models.copy_by_name(head, whole)

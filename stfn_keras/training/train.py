@@ -10,17 +10,18 @@ from absl import logging
 
 from stfn_keras.config import STAGES, ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import Manifest
-from stfn_keras.data.sampling import segment_bounds
 from stfn_keras.data.source import naming_damage
-from stfn_keras.errors import UserError
-from stfn_keras.files import write_json
+from stfn_keras.files import read_json, sha256, write_json
 from stfn_keras.training import stages
 from stfn_keras.training.checkpoint import save_model
+from stfn_keras.training.checks import (
+    check_settings,
+    check_stages,
+    needed_stages,
+    towers_run,
+)
 from stfn_keras.training.run import Run
 from stfn_keras.training.stages import Work
-
-# What a run must share with the run whose towers it takes.
-SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs")
 
 
 def train(
@@ -47,9 +48,10 @@ def train(
     """
     manifest = Manifest.load(data)
     manifest.verify(data, full=False)
-    _check_fits(model, training, manifest)
+    check_settings(model, training, manifest)
+    check_stages(model, training.stages, out, towers_from)
     run = Run.start(out, data, manifest, model, training, towers_from)
-    work = Work(run, data, manifest, _towers_run(run))
+    work = Work(run, data, manifest, towers_run(run))
     with naming_damage(data, manifest):
         for name in training.stages:
             run_stage(work, name)
@@ -80,48 +82,21 @@ def finish(work: Work) -> None:
     """Write the assembled network if every stage that it needs is finished."""
     run = work.run
     finished = [name for name in STAGES if work.checkpoints(name).finished]
-    left = [name for name in stages.needed_stages(run.model) if name not in finished]
+    left = [name for name in needed_stages(run.model) if name not in finished]
     if left:
         logging.info("stages left before the network is whole: %s", ", ".join(left))
         return
+    made_of = {name: work.checkpoints(name).result()[1] for name in finished}
+    state = run.checkpoints / "model.json"
+    if state.exists() and run.network_file.exists():
+        stored = read_json(state, "the state of a network")
+        same = (stored.get("stages"), stored.get("sha256"))
+        if same == (made_of, sha256(run.network_file)):
+            return
     if "end_to_end" in finished:
         network = stages.end_to_end_network(work)
         stages.load_result(work, "end_to_end", network)
     else:
         network = stages.assemble(work)
     digest = save_model(network, run.network_file)
-    write_json(
-        run.checkpoints / "model.json",
-        {"sha256": digest, "stages": finished},
-    )
-
-
-def _towers_run(run: Run) -> Run:
-    if run.towers_from is None:
-        return run
-    other = Run.open(run.towers_from)
-    pairs = {f"--{name}": (getattr(run.model, name), getattr(other.model, name))
-             for name in SHARED_MODEL}  # fmt: skip
-    pairs["--split"] = (run.training.split, other.training.split)
-    pairs["--flow"] = (run.flow, other.flow)
-    pairs["--data (digest)"] = (run.data_digest[:12], other.data_digest[:12])
-    for name, (here, there) in pairs.items():
-        if here != there:
-            raise UserError(
-                f"the towers of {other.folder} were trained with {name} {there}, "
-                f"this run has {here}: give the same"
-            )
-    return other
-
-
-def _check_fits(
-    model: ModelConfig, training: TrainingConfig, manifest: Manifest
-) -> None:
-    if "flow" in model.streams and model.pairs != manifest.pairs:
-        raise UserError(
-            f"--pairs={model.pairs}, but the data hold {manifest.pairs} flow pairs "
-            f"per snippet: give --pairs={manifest.pairs}, or prepare the data anew"
-        )
-    segment_bounds(manifest.snippets, model.segments)  # raises if there are too few
-    if model.is_consensus and training.stages == ("fusion",):
-        raise UserError(f"--network={model.network} has no fusion stage to train")
+    write_json(state, {"sha256": digest, "stages": made_of})

@@ -39,6 +39,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess:
         (["export.py", "--run", "nowhere", "--out", "x"], "run directory made by"),
         (["predict.py", "--model", "nowhere", "clip.avi"], "made by export.py"),
         (["predict.py", "--model", "nowhere"], "name at least one video"),
+        (["evaluate.py", "--run", "x", "3x10"], "expected flags alone"),
     ],
 )
 def test_a_user_error_is_one_line_and_a_failure(arguments, message):
@@ -71,6 +72,7 @@ def test_help_lists_the_commands_flags(name):
         (lambda: PixelStageConfig(frozen=2.0), "must be in 0..1"),
         (lambda: PixelStageConfig(scales=(0.0,)), "0 excluded"),
         (lambda: TrainingConfig(split=0), "split must be 1 or more"),
+        (lambda: TrainingConfig(seed=-1), "--seed must be 0 to"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, message):

@@ -7,9 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stfn_keras.data.pipeline import view_batches
+from stfn_keras.data.source import open_source
 from stfn_keras.errors import UserError
+from stfn_keras.evaluation import evaluate as evaluation
 from stfn_keras.evaluation.evaluate import evaluate, parse_views, score_run
 from stfn_keras.evaluation.poster_table import as_markdown, poster_table
+from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.training.run import Run
 
 
@@ -43,11 +47,31 @@ def test_the_report_holds_what_the_design_names(trained, tmp_path):
 
 
 def test_logits_are_the_mean_over_views(trained):
-    """Two samplings' logits average to those of both."""
+    """The crops scored apart, by hand, have the mean that evaluation reports."""
     both = score_run(trained, "1x2", batch=8)
-    plain = score_run(trained, "1x1", batch=8)
-    assert not np.allclose(both.logits, plain.logits)
-    assert both.logits.shape == plain.logits.shape
+    folder, manifest = trained.manifest()
+    network = trained_network(trained)
+    source = open_source(folder, manifest, 1, "e", "dis", {"rgb": 16, "flow": 16})
+    views = view_batches(source, segments=3, samplings=1, crops=2, batch=2)
+    means = [np.mean(network(inputs)["logits"], axis=0) for inputs, _ in views]
+    np.testing.assert_allclose(both.logits, means, atol=1e-5)
+    assert not np.allclose(both.logits, score_run(trained, "1x1", batch=8).logits)
+
+
+def test_a_network_that_diverged_has_no_score(trained, monkeypatch):
+    """NaN compares false with everything, so every rank would be the first."""
+    network = trained_network(trained)
+    network.set_weights([np.full_like(w, np.nan) for w in network.get_weights()])
+    monkeypatch.setattr(evaluation, "trained_network", lambda *_: network)
+    with pytest.raises(UserError, match="diverged"):
+        score_run(trained, "1x1", batch=4)
+
+
+def test_a_folder_of_something_else_is_not_overwritten(trained, tmp_path):
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(UserError, match="nothing was changed"):
+        evaluate(trained, report=tmp_path)
+    assert (tmp_path / "index.html").read_text() == "mine"
 
 
 @pytest.mark.parametrize("views", ["25", "0x1", "1x", "axb", "1x1x1"])

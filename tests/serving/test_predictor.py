@@ -1,12 +1,16 @@
 """Predictions from an exported model: errors, damage, several videos."""
 
 import json
+import shutil
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from stfn_keras.commands.predict import _check_ours
 from stfn_keras.errors import UserError
 from stfn_keras.exporting.export import export
+from stfn_keras.figures import save_figure
 from stfn_keras.serving.predictor import Predictor, newest_version
 
 
@@ -27,8 +31,6 @@ def test_no_model_is_named(tmp_path):
 
 
 def test_a_damaged_model_is_refused(model, tmp_path):
-    import shutil
-
     copy = tmp_path / "1"
     shutil.copytree(model, copy)
     path = copy / "variables" / "variables.data-00000-of-00001"
@@ -39,17 +41,43 @@ def test_a_damaged_model_is_refused(model, tmp_path):
         Predictor(copy)
 
 
-def test_an_unknown_preset_in_a_model_is_named(model, tmp_path):
-    import shutil
-
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("preset", "magic", "magic"),
+        ("version", 99, "version = 99, this version of stfn_keras has 1"),
+        ("bound", 10.0, "bound = 10.0"),
+        ("parameters", {"FinestScale": 3}, "parameters = "),
+    ],
+)
+def test_flow_that_would_be_computed_otherwise_is_refused(
+    model, tmp_path, key, value, message
+):
     copy = tmp_path / "1"
     shutil.copytree(model, copy)
     path = copy / "assets.extra" / "config.json"
     config = json.loads(path.read_text())
-    config["preprocessing"]["flow"]["dis"]["preset"] = "magic"
+    config["preprocessing"]["flow"]["dis"][key] = value
     path.write_text(json.dumps(config))
-    with pytest.raises(UserError, match="magic"):
-        Predictor(copy).predict(tmp_path / "a.avi")
+    with pytest.raises(UserError, match=message):
+        Predictor(copy)
+
+
+def test_files_of_others_are_not_overwritten(tmp_path):
+    (tmp_path / "clip.json").write_text("{}")
+    with pytest.raises(UserError, match="no predictions of ours"):
+        _check_ours(tmp_path / "clip")
+    (tmp_path / "other.png").write_text("mine")
+    with pytest.raises(UserError, match="no predictions of ours"):
+        _check_ours(tmp_path / "other")
+    _check_ours(tmp_path / "new")
+
+
+def test_a_dollar_in_a_name_is_drawn(tmp_path):
+    figure = plt.figure()
+    figure.suptitle("win_$5_and_$6.avi")
+    save_figure(figure, tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_a_video_that_cannot_be_used_says_why(model, tmp_path):

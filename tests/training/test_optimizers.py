@@ -1,5 +1,6 @@
 """Schedules by hand-checked values."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -32,6 +33,24 @@ def test_round_trip():
     schedule = StageSchedule(0.1, "step", 100, 5, (30,))
     again = StageSchedule.from_config(schedule.get_config())
     assert rates(again, 0, 10, 40) == rates(schedule, 0, 10, 40)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_biases_and_normalisation_are_not_decayed(name):
+    """At rate 1 and gradient 0 a decay of 0.1 takes a tenth of the kernel alone."""
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(2), keras.layers.BatchNormalization()]
+    )
+    config = StageConfig(optimizer=name, rate=1.0, weight_decay=0.1, epochs=1)
+    optimizer = make_optimizer(config, steps_per_epoch=1)
+    weights = model.trainable_variables
+    for weight in weights:
+        weight.assign(np.ones(weight.shape))
+    optimizer.build(weights)
+    optimizer.apply([np.zeros(w.shape, "float32") for w in weights])
+    values = {w.name: float(np.mean(w)) for w in weights}
+    assert values.pop("kernel") == pytest.approx(0.9)
+    assert values == {"bias": 1.0, "gamma": 1.0, "beta": 1.0}
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])

@@ -1,0 +1,101 @@
+"""What can be refused before anything is trained is refused then."""
+
+from pathlib import Path
+
+from stfn_keras import models
+from stfn_keras.config import ModelConfig, TrainingConfig
+from stfn_keras.data.manifest import Manifest
+from stfn_keras.data.sampling import segment_bounds
+from stfn_keras.errors import UserError
+from stfn_keras.training.checkpoint import StageCheckpoints
+from stfn_keras.training.run import Run
+
+# What a run must share with the run whose towers it takes.
+SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs")
+
+
+def needed_stages(model: ModelConfig) -> tuple[str, ...]:
+    """The stages without which the network is not whole."""
+    if model.is_consensus:
+        return model.streams
+    return (*model.streams, "fusion")
+
+
+def check_settings(
+    model: ModelConfig, training: TrainingConfig, manifest: Manifest
+) -> None:
+    """Refuse settings that do not go with the data or with each other.
+
+    Raises:
+        UserError: Pairs, flow field, segments, input sizes or mirrored views do not
+            fit; says which.
+    """
+    if "flow" in model.streams and model.pairs != manifest.pairs:
+        raise UserError(
+            f"--pairs={model.pairs}, but the data hold {manifest.pairs} flow pairs "
+            f"per snippet: give --pairs={manifest.pairs}, or prepare the data anew"
+        )
+    if training.flow and training.flow not in manifest.flow:
+        raise UserError(
+            f"the data hold the flow {', '.join(manifest.flow)}. Received "
+            f"--flow={training.flow}: prepare the data with it, or name another"
+        )
+    segment_bounds(manifest.snippets, model.segments)  # raises if there are too few
+    for stream in model.streams:
+        models.input_size(model, stream)  # raises if the tower needs a larger one
+        if stream in training.stages:
+            segment_bounds(manifest.snippets, training.tower_stage(stream).segments)
+    if "fusion" in training.stages and training.feature_views > 1 and not manifest.flip:
+        raise UserError(
+            "the data were prepared with --noflip, so their mirror images are refused: "
+            f"give --feature_views=1. Received: {training.feature_views}"
+        )
+
+
+def check_stages(
+    model: ModelConfig, asked: tuple[str, ...], out: Path, towers_from: Path | None
+) -> None:
+    """Refuse stages that need others which are neither asked for nor finished.
+
+    Raises:
+        UserError: Names the missing stage.
+    """
+    if model.is_consensus and asked == ("fusion",):
+        raise UserError(f"--network={model.network} has no fusion stage to train")
+    for name in asked:
+        needed = {"fusion": model.streams, "end_to_end": needed_stages(model)}
+        for before in needed.get(name, ()):
+            is_tower = before in model.streams
+            folder = towers_from if is_tower and towers_from else out
+            state = StageCheckpoints.open(folder / "checkpoints" / before)
+            if (before in asked and folder == out) or state.finished:
+                continue
+            what = f"{before} tower" if is_tower else f"{before} stage"
+            raise UserError(
+                f"--stages has {name}, but the {what} of {folder} is not trained: add "
+                f"{before} to --stages, or set --{before}_epochs=0 there to use it as "
+                "loaded"
+            )
+
+
+def towers_run(run: Run) -> Run:
+    """The run whose towers a run takes: itself, or the one of `--towers_from`.
+
+    Raises:
+        UserError: That run's towers are of other data or settings.
+    """
+    if run.towers_from is None:
+        return run
+    other = Run.open(run.towers_from)
+    pairs = {f"--{name}": (getattr(run.model, name), getattr(other.model, name))
+             for name in SHARED_MODEL}  # fmt: skip
+    pairs["--split"] = (run.training.split, other.training.split)
+    pairs["--flow"] = (run.flow, other.flow)
+    pairs["--data (digest)"] = (run.data_digest[:12], other.data_digest[:12])
+    for name, (here, there) in pairs.items():
+        if here != there:
+            raise UserError(
+                f"the towers of {other.folder} were trained with {name} {there}, "
+                f"this run has {here}: give the same"
+            )
+    return other
