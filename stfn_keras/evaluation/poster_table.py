@@ -1,6 +1,7 @@
 """The poster's rows on one run's towers: single streams, late fusion, 0-2 blocks.
 
-    python -m stfn_keras.evaluation.poster_table --run runs/x --seeds 3
+    table = poster_table(Run.open(folder), seeds=3)
+    print(as_markdown(table))
 
 Every row takes the run's towers. `spatial`, `temporal` and `late_fusion` are the
 towers' own classifiers; the other rows train a fusion network on the cached features
@@ -9,13 +10,10 @@ with the run's fusion settings, once per seed. Rows are runs of their own below
 """
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from absl import flags as absl_flags
 
-from stfn_keras import flags
 from stfn_keras.config import ModelConfig
 from stfn_keras.evaluation.evaluate import evaluate, parse_views
 from stfn_keras.files import read_json, write_text
@@ -91,26 +89,3 @@ def as_markdown(table: pd.DataFrame) -> str:
             cells.append(f"{values.mean():.1f}{spread}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def main(_: Sequence[str]) -> None:
-    """Print the table and where it is."""
-    values = absl_flags.FLAGS
-    run = Run.open(Path(values.run))
-    data = Path(values.data) if values.data else None
-    table = poster_table(run, values.seeds, values.views, data)
-    print(as_markdown(table))
-    print(
-        f"{table['videos'].iloc[0]} test videos, mean +- standard deviation over "
-        f"{values.seeds} seeds of the fusion; {run.folder / 'table' / 'table.csv'}"
-    )
-
-
-if __name__ == "__main__":
-    absl_flags.DEFINE_string("run", None, "run directory", required=True)
-    absl_flags.DEFINE_string("data", None, "where the run's data lie now, if moved")
-    absl_flags.DEFINE_integer("seeds", 3, "fusion networks per row", lower_bound=1)
-    absl_flags.DEFINE_string(
-        "views", "1x1", "SxC of the fusion networks; other rows see as many snippets"
-    )
-    flags.run(main)
