@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from absl import app
+from absl import app, logging
 from absl import flags as absl_flags
 
 from stfn_keras.errors import UserError
@@ -89,6 +89,8 @@ def run(main: Callable[[Sequence[str]], None], positional: bool = False) -> None
     """
 
     def guarded(argv: Sequence[str]) -> None:
+        if not absl_flags.FLAGS["verbosity"].present:  # --verbosity=0 for more
+            logging.set_verbosity(logging.WARNING)
         try:
             if len(argv) > 1 and not positional:
                 raise UserError(
@@ -106,5 +108,4 @@ def run(main: Callable[[Sequence[str]], None], positional: bool = False) -> None
     for module, defined in absl_flags.FLAGS.flags_by_module_dict().items():
         for flag in defined if not module.startswith("absl.") else ():
             absl_flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    absl_flags.FLAGS.set_default("verbosity", -1)  # warnings; --verbosity=0 for more
     app.run(guarded)

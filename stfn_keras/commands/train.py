@@ -60,7 +60,7 @@ def main(_: Sequence[str]) -> None:
         Path(values.towers_from) if values.towers_from else None,
     )
     if run.network_file.exists():
-        print(f"trained: {run.folder}\nnext: python evaluate.py --run {run.folder}")
+        print(f"finished: {run.folder}\nnext: python evaluate.py --run {run.folder}")
     else:
         print(f"stages done so far are in {run.folder}; the network is not whole yet")
 

@@ -161,6 +161,7 @@ def view_batches(
             f"the data were prepared with --noflip, so {crops} crops, half of them "
             "mirror images, are refused: use 1 or 5"
         )
+    view.check_crop_count(crops)
     positions = fixed_positions(source.manifest.snippets, segments, samplings)
 
     def samplings_of(record: tf.Tensor) -> tf.data.Dataset:

@@ -35,7 +35,8 @@ def mean_class_accuracy(label: np.ndarray, logits: np.ndarray) -> float:
 def summary(scores: Scores) -> dict[str, float | int]:
     """Video-level metrics: `videos`, `video_top1`, `video_top5`, and the class mean.
 
-    `rgb_video_top1` and `flow_video_top1` are those of each stream's own classifier.
+    `rgb_video_top1` and `flow_video_top1` are those of the two heads; behind fusion
+    blocks each head has seen both streams.
 
     With fewer than five classes `video_top5` is 1 by definition.
     """

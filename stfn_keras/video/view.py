@@ -140,6 +140,15 @@ def _crop_at(
     return tf.stack([tf.cast(part, tf.int32) for part in parts])
 
 
+def check_crop_count(count: int) -> None:
+    """Raise UserError where a number of crops is not offered."""
+    if count not in CROP_COUNTS:
+        offered = ", ".join(map(str, CROP_COUNTS))
+        raise UserError(
+            f"crops, the C of --views=SxC, must be one of {offered}. Received: {count}"
+        )
+
+
 def fixed_crops(height: tf.Tensor, width: tf.Tensor, count: int) -> tf.Tensor:
     """The fixed crops of a test view.
 
@@ -155,10 +164,7 @@ def fixed_crops(height: tf.Tensor, width: tf.Tensor, count: int) -> tf.Tensor:
     Raises:
         UserError: `count` is none of these.
     """
-    if count not in CROP_COUNTS:
-        raise UserError(
-            f"crops per view must be one of {CROP_COUNTS}. Received: {count}"
-        )
+    check_crop_count(count)
     short = tf.cast(tf.minimum(height, width), tf.float32)
     side = tf.maximum(tf.cast(tf.round(short * TEST_CROP), tf.int32), 1)
     positions = CORNERS_AND_CENTRE[: 1 if count < 5 else 5]

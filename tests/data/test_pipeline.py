@@ -110,6 +110,13 @@ def test_mirrored_crops_are_refused_where_a_mirror_changes_the_class(dataset):
         pipeline.view_batches(source, segments=3, samplings=1, crops=10, batch=4)
 
 
+def test_unoffered_crops_are_refused_before_reading(dataset):
+    with pytest.raises(UserError, match=r"^crops, the C of --views=SxC.*Received: 7"):
+        pipeline.view_batches(
+            open_role(dataset, "e"), segments=3, samplings=1, crops=7, batch=4
+        )
+
+
 def test_wrong_split_flow_and_role_are_refused(dataset):
     manifest = Manifest.load(dataset)
     with pytest.raises(UserError, match="--split must be 1 to 1"):
