@@ -23,7 +23,8 @@ def define_flags() -> None:
 def main(_: Sequence[str]) -> None:
     """Export, then print the measured parity and what comes next."""
     import_keras_quietly()
-    from stfn_keras.exporting.export import EXTRA, export
+    from stfn_keras.exporting.export import export
+    from stfn_keras.serving.folder import EXTRA
     from stfn_keras.training.run import Run
 
     values = absl_flags.FLAGS

@@ -19,11 +19,9 @@ from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.exporting.parity import measure_parity
 from stfn_keras.exporting.saved_model import ServingModule
 from stfn_keras.files import sha256, write_json, write_text
+from stfn_keras.serving.folder import CONFIG, EXTRA, MARK
 from stfn_keras.training.run import Run
 from stfn_keras.training.stages import input_sizes
-
-MARK = "stfn_keras model"
-EXTRA = "assets.extra"
 
 
 def next_version(name: Path) -> int:
@@ -38,7 +36,7 @@ def next_version(name: Path) -> int:
         raise UserError(f"--out must be a folder. Received a file: {name}")
     entries = [e for e in name.iterdir() if not e.name.startswith(".partial")]
     for entry in entries:
-        if not (entry.name.isdigit() and (entry / EXTRA / "config.json").is_file()):
+        if not (entry.name.isdigit() and (entry / EXTRA / CONFIG).is_file()):
             raise UserError(
                 f"--out must be a new folder or one of exported versions: {name} holds "
                 f"{entry.name}; nothing was changed"
@@ -112,7 +110,7 @@ def _write_extra(folder: Path, run: Run, parity: dict) -> None:
     write_text(extra / "labels.txt", "\n".join(run.labels) + "\n")
     write_json(extra / "parity.json", parity)
     write_json(
-        extra / "config.json",
+        extra / CONFIG,
         {
             "kind": MARK,
             "version": stfn_keras.__version__,

@@ -20,7 +20,8 @@ from stfn_keras.config import FLOW_BOUND
 from stfn_keras.data.manifest import preparation_config
 from stfn_keras.data.sampling import fixed_positions
 from stfn_keras.errors import UserError
-from stfn_keras.files import read_json, sha256
+from stfn_keras.files import sha256
+from stfn_keras.serving.folder import newest_version, read_config
 from stfn_keras.video.flow import get_preset
 from stfn_keras.video.prepare import PreparedVideo, VideoError, prepare_video
 
@@ -62,14 +63,7 @@ class Predictor:
 
     def __init__(self, model: Path) -> None:
         self.folder = newest_version(model)
-        config = read_json(
-            self.folder / "assets.extra" / "config.json", "a model made by export.py"
-        )
-        if config.get("kind") != "stfn_keras model":
-            raise UserError(
-                f"expected a model made by export.py. {self.folder} says: "
-                f"{config.get('kind')!r}"
-            )
+        config = read_config(self.folder)
         self.labels = tuple(config["labels"])
         self.flow = config["flow"]
         self.segments = int(config["model"]["segments"])
@@ -137,22 +131,3 @@ def _check_flow(field: dict) -> None:
             field["opencv"],
             cv2.__version__,
         )
-
-
-def newest_version(model: Path) -> Path:
-    """The folder of a model's newest version.
-
-    Raises:
-        UserError: There is none.
-    """
-    if (model / "saved_model.pb").is_file():
-        return model
-    versions = (
-        [v for v in model.iterdir() if v.name.isdigit()] if model.is_dir() else []
-    )
-    if not versions:
-        raise UserError(
-            f"--model must be a folder made by export.py, such as models/stfn. "
-            f"Received: {model}, which holds no version"
-        )
-    return max(versions, key=lambda folder: int(folder.name))

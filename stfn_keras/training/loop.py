@@ -1,6 +1,6 @@
 """Fit one stage: an epoch at a time, resumable, with one progress bar.
 
-fit_stage(stage, model, batches=lambda epoch: dataset, steps=33)
+fit_stage(stage, model, batches=lambda epoch: dataset)
 """
 
 import csv
@@ -143,7 +143,6 @@ def fit_stage(
     stage: Stage,
     model: keras.Model,
     batches: Callable[[int], tf.data.Dataset],
-    steps: int,
     validation: tf.data.Dataset | None = None,
 ) -> None:
     """Train to the stage's end, from its last checkpoint if there is one.
@@ -151,14 +150,14 @@ def fit_stage(
     Args:
         stage: What to run and where.
         model: What `fitted_model` gave; trained in place.
-        batches: Gives the batches of an epoch, counted from 0.
-        steps: Batches per epoch.
+        batches: Gives the batches of an epoch, counted from 0; as many in each.
         validation: Batches to validate on; the best epoch by top-1 is then the
             stage's result, without it the last epoch is.
 
     Raises:
         UserError: The loss is no longer finite, or every checkpoint is damaged.
     """
+    steps = int(batches(0).cardinality())  # known: the pipeline counts its batches
     compile_stage(model, stage, steps)
     kept = stage.checkpoints
     done = kept.restore(model)

@@ -117,8 +117,7 @@ def _fit_on_pixels(
             batch=config.batch,
         )
         validation = views.map(lambda inputs, about: (inputs, one_hot(about["label"])))
-    steps = max(source.videos // config.batch, 1)
-    fit_stage(stage, model, batches, steps, validation)
+    fit_stage(stage, model, batches, validation)
 
 
 def tower_network(run: Run, stream: str) -> keras.Model:
@@ -235,8 +234,7 @@ def train_fusion(work: Work) -> None:
         validation = features.validation_features(
             cached["v"], run.model.streams, **shared
         )
-    steps = max(cached["r"].videos // stage.config.batch, 1)
-    fit_stage(stage, model, batches, steps, validation)
+    fit_stage(stage, model, batches, validation)
 
 
 def fusion_network(run: Run) -> keras.Model:

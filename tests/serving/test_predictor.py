@@ -11,7 +11,8 @@ from stfn_keras.commands.predict import _check_ours
 from stfn_keras.errors import UserError
 from stfn_keras.exporting.export import export
 from stfn_keras.figures import save_figure
-from stfn_keras.serving.predictor import Predictor, newest_version
+from stfn_keras.serving.folder import newest_version
+from stfn_keras.serving.predictor import Predictor
 
 
 @pytest.fixture(scope="module")

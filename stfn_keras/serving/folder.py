@@ -1,0 +1,46 @@
+"""The export directory as exporting writes it and prediction reads it.
+
+models/NAME/VERSION/saved_model.pb, variables/, assets.extra/config.json, ...
+"""
+
+from pathlib import Path
+
+from stfn_keras.errors import UserError
+from stfn_keras.files import read_json
+
+MARK = "stfn_keras model"  # what a model's config.json is, under `kind`
+EXTRA = "assets.extra"
+CONFIG = "config.json"
+
+
+def read_config(folder: Path) -> dict:
+    """Read the configuration that a version of a model carries.
+
+    Raises:
+        UserError: The folder is no model of ours.
+    """
+    config = read_json(folder / EXTRA / CONFIG, "a model made by export.py")
+    if config.get("kind") != MARK:
+        raise UserError(
+            f"expected a model made by export.py. {folder} says: {config.get('kind')!r}"
+        )
+    return config
+
+
+def newest_version(model: Path) -> Path:
+    """The folder of a model's newest version.
+
+    Raises:
+        UserError: There is none.
+    """
+    if (model / "saved_model.pb").is_file():
+        return model
+    versions = (
+        [v for v in model.iterdir() if v.name.isdigit()] if model.is_dir() else []
+    )
+    if not versions:
+        raise UserError(
+            f"--model must be a folder made by export.py, such as models/stfn. "
+            f"Received: {model}, which holds no version"
+        )
+    return max(versions, key=lambda folder: int(folder.name))
