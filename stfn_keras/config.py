@@ -29,6 +29,7 @@ NETWORKS = ("stfn", "spatial", "temporal", "late_fusion", "feature_fusion")
 DIRECTIONS = ("bi", "uni")
 FUSIONS = ("average", "maximum", "multiply")
 RESIDUALS = ("fused", "own")
+LAYOUTS = ("snippet", "dense")
 STAGES = ("rgb", "flow", "fusion", "end_to_end")
 
 
@@ -71,7 +72,12 @@ class PreparationConfig:
     """How videos become encoded snippets; carried by data and models alike."""
 
     flow: tuple[str, ...] = option(
-        ("dis",), "named flow presets to compute, comma-separated"
+        ("dis",), "flow presets to compute, comma-separated; warped_ may stand before"
+    )
+    layout: str = option(
+        "snippet",
+        "what is stored: evenly spread snippets, or every frame and pair once",
+        LAYOUTS,
     )
     snippets: int = option(25, "snippets kept per video, evenly spread (T: TSN)")
     pairs: int = option(5, "flow pairs per snippet: 5 give 10 channels (T: TSN)")
@@ -82,6 +88,7 @@ class PreparationConfig:
     flip: bool = option(True, "a mirror image keeps its class; --noflip where not")
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_at_least(self, 1, "snippets", "pairs", "rgb_per_snippet")
         if not self.flow:
             raise UserError("--flow must name at least one preset. Received: none")

@@ -18,6 +18,7 @@ COLUMNS = ("path", "reason", "frames_declared", "frames_decoded")
 REASONS = (
     "unlisted",
     "missing",
+    "not a file",
     "empty",
     "unreadable container",
     "no video stream",

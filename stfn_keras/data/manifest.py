@@ -57,11 +57,13 @@ class Manifest:
         shards: The files.
         flow: By field: `preset`, `version`, `parameters`, `opencv`, `bound`
             (pixels per frame) and `pairs`.
-        layout: `snippet`.
+        layout: `snippet` or `dense`.
         snippets: Snippets K per video.
         rgb_per_snippet: Frames R per snippet.
         size: Short side at most, in pixels, or WIDTHxHEIGHT.
         flip: Whether a mirror image keeps its class.
+        inputs: Files or rows that were found: in shards or in the ledger. 0 if the
+            dataset was not made from such a list.
     """
 
     schema: int
@@ -77,6 +79,7 @@ class Manifest:
     rgb_per_snippet: int
     size: str
     flip: bool
+    inputs: int = 0
 
     @classmethod
     def load(cls, folder: Path | str) -> "Manifest":
@@ -202,6 +205,7 @@ def preparation_config(block: dict[str, Any]) -> PreparationConfig:
     fields = list(block["flow"].values())
     return PreparationConfig(
         flow=tuple(field["preset"] for field in fields),
+        layout=block["layout"],
         snippets=block["snippets"],
         pairs=fields[0]["pairs"],
         rgb_per_snippet=block["rgb_per_snippet"],

@@ -1,0 +1,89 @@
+"""The index: one line for every video in a dataset's shards, in `videos.csv`.
+
+    write_index(folder, [Indexed("Walk/a.avi", "Walk", "g01", "r", ...)])
+    read_index(folder)
+
+It repeats what the records say, so that a table of a whole dataset, or the place of
+one video, is found without reading a shard.
+"""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from stfn_keras.errors import UserError
+from stfn_keras.files import written_aside
+
+INDEX = "videos.csv"
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """A video in a shard.
+
+    Attributes:
+        path: Its id.
+        label: Name of its class.
+        group: Of its source; never on two sides of a split.
+        roles: One letter per split.
+        shard: File name.
+        record: Its number in the shard, from 0.
+        frames: Decoded.
+        rate: Mean frames per second; 0.0 if unknown.
+        height: Stored, in pixels.
+        width: Stored, in pixels.
+        errors: Decoding errors survived, where damaged videos are kept.
+    """
+
+    path: str
+    label: str
+    group: str
+    roles: str
+    shard: str
+    record: int
+    frames: int
+    rate: float
+    height: int
+    width: int
+    errors: int = 0
+
+
+COLUMNS = tuple(field.name for field in fields(Indexed))
+
+
+def write_index(folder: Path, rows: Iterable[Indexed]) -> None:
+    """Write `videos.csv`, sorted by shard and record."""
+    ordered = sorted(rows, key=lambda row: (row.shard, row.record))
+    with (
+        written_aside(folder / INDEX) as aside,
+        open(
+            aside, "w", newline="", encoding="utf-8", errors="surrogateescape"
+        ) as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(astuple(row) for row in ordered)
+
+
+def read_index(folder: Path) -> list[Indexed]:
+    """Read `videos.csv`.
+
+    Raises:
+        UserError: It is missing or no index.
+    """
+    path = folder / INDEX
+    kinds = [field.type for field in fields(Indexed)]
+    try:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = list(csv.reader(file))
+        if not rows or tuple(rows[0]) != COLUMNS:
+            raise ValueError(f"expected the columns {','.join(COLUMNS)}")
+        return [
+            Indexed(*(kind(cell) for kind, cell in zip(kinds, row, strict=True)))
+            for row in rows[1:]
+        ]
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: prepare the dataset again") from None
+    except ValueError as error:
+        raise UserError(f"{path} is no index of videos: {error}") from error
