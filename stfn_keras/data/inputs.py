@@ -8,11 +8,14 @@ The parts that the protocols share.
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from stfn_keras.errors import UserError
+
+_FRAME = re.compile(r"img_\d+\.(jpg|jpeg|png)")  # T: TSN and denseflow
 
 SPLIT_WORDS = {"train": "r", "test": "e", "val": "v"}
 
@@ -22,16 +25,24 @@ class Video:
     """One video that takes part.
 
     Attributes:
-        id: POSIX path relative to the video folder.
+        id: POSIX path relative to the video folder; of a segment, `#t=start,end`
+            follows it.
         label: Name of its class.
         group: Videos of one group share their source and never a split's two sides.
         roles: One letter per split: r train, e test, v validation, u unused.
+        segment: Start and end in seconds, where only a part is meant.
     """
 
     id: str
     label: str
     group: str
     roles: str
+    segment: tuple[float, float] | None = None
+
+    @property
+    def file(self) -> str:
+        """POSIX path of the file relative to the video folder."""
+        return self.id.rpartition("#t=")[0] if self.segment else self.id
 
 
 @dataclass(frozen=True)
@@ -53,27 +64,45 @@ class Inputs:
     absent: int = 0
 
 
-def list_files(folder: Path) -> list[str]:
-    """Every regular file below a folder, as sorted POSIX paths relative to it.
+def list_files(folder: Path, frames: bool = False) -> list[str]:
+    """Everything below a folder that may be a video, as sorted relative POSIX paths.
 
-    Links are followed, each folder once.
+    Links are followed, each folder once; a link that leads nowhere counts as a file,
+    so that the ledger can name it.
+
+    Args:
+        folder: Where the paths start.
+        frames: List the folders that hold frames of extracted videos, not files.
 
     Raises:
-        UserError: It is no folder, or holds no file.
+        UserError: It is no folder, a part of it cannot be read, or nothing is there.
     """
     if not folder.is_dir():
         raise UserError(f"--videos must be a folder of videos. Received: {folder}")
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"--videos must be readable. Received: {error}") from error
+
     found, seen = [], set()
-    for root, names, files in os.walk(folder, followlinks=True):
+    for root, names, files in os.walk(folder, followlinks=True, onerror=refuse):
         status = os.stat(root)
         if (status.st_dev, status.st_ino) in seen:
             names.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        paths = (Path(root, name) for name in files)
-        found += [p.relative_to(folder).as_posix() for p in paths if p.is_file()]
+        if frames and any(map(_FRAME.fullmatch, files)):
+            found.append(Path(root).relative_to(folder).as_posix())
+            names.clear()
+        elif not frames:
+            paths = (Path(root, name) for name in files)
+            found += [
+                path.relative_to(folder).as_posix()
+                for path in paths
+                if path.is_file() or path.is_symlink()
+            ]
     if not found:
-        raise UserError(f"--videos must hold videos. Received: {folder}, it is empty")
+        what = "folders of extracted frames" if frames else "videos"
+        raise UserError(f"expected {what} in {folder}. Received: none")
     return sorted(found)
 
 

@@ -26,7 +26,7 @@ class _Listed:
     roles: dict[int, str] = field(default_factory=dict)  # by split
 
 
-def ucf101(folder: Path, lists: Path) -> Inputs:
+def ucf101(folder: Path, lists: Path, frames: bool = False) -> Inputs:
     """Read `classInd.txt` and the pairs of `trainlistNN.txt` and `testlistNN.txt`.
 
     Labels are the classes present, in the order of `classInd.txt`. The lists and
@@ -47,10 +47,10 @@ def ucf101(folder: Path, lists: Path) -> Inputs:
                 name, label = _ucf101_entry(line, classes, where)
                 _add(listed, name, label, _ucf101_group(name), split, role, where)
     labels = [label for _, label in sorted(classes.values())]
-    return _on_disk(folder, lists, listed, labels, splits)
+    return _on_disk(folder, frames, lists, listed, labels, splits)
 
 
-def hmdb51(folder: Path, lists: Path) -> Inputs:
+def hmdb51(folder: Path, lists: Path, frames: bool = False) -> Inputs:
     """Read `<class>_test_split<n>.txt`: 1 trains, 2 tests, 0 is unused.
 
     Labels are the classes present, in alphabetical order. Videos cut from one film
@@ -79,7 +79,7 @@ def hmdb51(folder: Path, lists: Path) -> Inputs:
                 group = f"{label}/{start if found else name}"
                 role = _HMDB51_ROLES[code]
                 _add(listed, f"{label}/{name}", label, group, split, role, where)
-    return _on_disk(folder, lists, listed, classes, splits)
+    return _on_disk(folder, frames, lists, listed, classes, splits)
 
 
 def _matching(lists: Path, pattern: re.Pattern, expected: str) -> list[re.Match]:
@@ -170,18 +170,24 @@ def _add(
 
 def _on_disk(
     folder: Path,
+    frames: bool,
     lists: Path,
     listed: dict[str, _Listed],
     classes: Sequence[str],
     splits: Sequence[int],
 ) -> Inputs:
     """Match what is listed with what is there."""
-    files = list_files(folder)
+    files = list_files(folder, frames)
     exact = set(files)
     lower = {file.lower(): file for file in files}
     videos: dict[str, Video] = {}
     for name, entry in listed.items():
-        file = name if name in exact else lower.get(name.lower())
+        if frames:  # a folder has no suffix, and often no class above it
+            name = name.rpartition(".")[0]
+            short = lower.get(name.lower().rpartition("/")[2])
+        else:
+            short = None
+        file = name if name in exact else lower.get(name.lower(), short)
         if file is not None:
             roles = "".join(entry.roles.get(split, "u") for split in splits)
             videos[file] = Video(file, entry.label, entry.group, roles)

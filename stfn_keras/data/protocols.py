@@ -7,12 +7,12 @@ Every regular file below the video folder (for `csv`: every row) is an input. It
 either one of `videos` or one of `unlisted`; nothing is left out without a word.
 """
 
-import csv
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from stfn_keras.data.csv_list import read_csv
 from stfn_keras.data.inputs import (
     SPLIT_WORDS,
     Inputs,
@@ -36,6 +36,8 @@ def discover(
     split_lists: Path | None = None,
     csv_file: Path | None = None,
     seed: int = 0,
+    frames: bool = False,
+    known: Mapping[str, str] | None = None,
 ) -> Inputs:
     """Find the inputs of a protocol.
 
@@ -43,21 +45,25 @@ def discover(
         protocol: One of `PROTOCOLS`.
         videos: The video folder; for `csv` it may be None, the CSV's own folder.
         split_lists: The folder of the official lists, for `ucf101` and `hmdb51`.
-        csv_file: For `csv`: columns path, label, split and, if wanted, group.
+        csv_file: For `csv`: columns path, label, split and, if wanted, group, start
+            and end.
         seed: Of the split that `folder` draws.
+        frames: Whether the videos are folders of extracted frames.
+        known: Roles by group that `folder` must keep, where a dataset grows.
 
     Raises:
         UserError: A folder or list is missing, empty or malformed, no listed video
             is there, or a group is on two sides of a split.
     """
     if protocol == "csv":
-        inputs = _from_csv(_given(csv_file, "csv", protocol), videos)
+        inputs = read_csv(_given(csv_file, "csv", protocol), videos)
     elif protocol == "folder":
-        inputs = _from_folder(_given(videos, "videos", protocol), seed)
+        given = _given(videos, "videos", protocol)
+        inputs = _from_folder(given, seed, frames, known or {})
     elif protocol in ("ucf101", "hmdb51"):
         read = ucf101 if protocol == "ucf101" else hmdb51
         lists = _given(split_lists, "split_lists", protocol)
-        inputs = read(_given(videos, "videos", protocol), lists)
+        inputs = read(_given(videos, "videos", protocol), lists, frames)
     else:
         raise UserError(
             f"--protocol must be one of {', '.join(PROTOCOLS)}. Received: {protocol!r}"
@@ -72,9 +78,11 @@ def _given(value: Path | None, flag: str, protocol: str) -> Path:
     return value
 
 
-def _from_folder(folder: Path, seed: int) -> Inputs:
+def _from_folder(
+    folder: Path, seed: int, frames: bool, known: Mapping[str, str]
+) -> Inputs:
     """A folder per class; groups by `_gNN_` in a name, else each file its own."""
-    files = list_files(folder)
+    files = list_files(folder, frames)
     classes: dict[str, dict[str, list[str]]] = {
         name: {} for name in sorted(os.listdir(folder)) if (folder / name).is_dir()
     }
@@ -100,7 +108,7 @@ def _from_folder(folder: Path, seed: int) -> Inputs:
             )
     videos = []
     for label, groups in classes.items():
-        tested = _test_groups(groups, seed)
+        tested = _test_groups(groups, seed, known)
         for group, members in groups.items():
             role = SPLIT_WORDS["test" if group in tested else "train"]
             videos += [Video(member, label, group, role) for member in members]
@@ -108,77 +116,22 @@ def _from_folder(folder: Path, seed: int) -> Inputs:
     return Inputs(folder, tuple(classes), ordered, tuple(unlisted))
 
 
-def _test_groups(groups: dict[str, list[str]], seed: int) -> set[str]:
+def _test_groups(
+    groups: dict[str, list[str]], seed: int, known: Mapping[str, str]
+) -> set[str]:
     """Draw whole groups until about 30 % of a class's videos are in them.
 
-    A class of one group is all for training; any other has some on each side.
+    Groups with a role already keep it. A class of one group is all for training; any
+    other has some on each side.
     """
     wanted = TEST_FRACTION * sum(map(len, groups.values()))
-    drawn: set[str] = set()
-    size = 0
-    for group in seeded_order(groups, seed)[:-1]:
+    drawn = {group for group in groups if known.get(group) == SPLIT_WORDS["test"]}
+    size = sum(len(groups[group]) for group in drawn)
+    new = [group for group in seeded_order(groups, seed) if group not in known]
+    trained = any(known.get(group) == SPLIT_WORDS["train"] for group in groups)
+    for group in new if trained else new[:-1]:
         grown = size + len(groups[group])
         if not drawn or abs(grown - wanted) <= abs(size - wanted):
             drawn.add(group)
             size = grown
     return drawn
-
-
-def _from_csv(path: Path, folder: Path | None) -> Inputs:
-    """One split; a row per video; paths relative to the CSV's folder or --videos."""
-    folder = folder or path.parent
-    if not folder.is_dir():
-        raise UserError(f"--videos must be a folder of videos. Received: {folder}")
-    videos: dict[str, Video] = {}
-    for line, row in _csv_rows(path):
-        video = _csv_video(row, f"{path}, line {line}")
-        if video.id in videos:
-            raise UserError(
-                f"{path}, line {line}: each path must be there once. Received "
-                f"{video.id} again"
-            )
-        videos[video.id] = video
-    if not any((folder / name).is_file() for name in videos):
-        raise UserError(
-            f"none of the {len(videos)} paths in {path} is a file in {folder}: "
-            "--videos must be the folder that they are relative to"
-        )
-    labels = tuple(sorted({video.label for video in videos.values()}))
-    return Inputs(folder, labels, tuple(videos[name] for name in sorted(videos)))
-
-
-def _csv_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns: Sequence[str] = reader.fieldnames or ()
-            if not {"path", "label", "split"} <= set(columns):
-                raise UserError(
-                    f"{path} must have the columns path, label, split and, if wanted, "
-                    f"group. Received: {', '.join(columns) or 'none'}"
-                )
-            rows = [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise UserError(f"--csv must be a CSV file. Received: {error}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path} must be CSV in UTF-8: {error}") from error
-    if not rows:
-        raise UserError(f"{path} must have a row per video. Received: none")
-    return rows
-
-
-def _csv_video(row: dict[str, str], where: str) -> Video:
-    name, label, split = (row.get(key) or "" for key in ("path", "label", "split"))
-    if not name or not label:
-        raise UserError(f"{where}: path and label must be filled. Received: {row}")
-    if split not in SPLIT_WORDS:
-        raise UserError(
-            f"{where}: split must be one of {', '.join(SPLIT_WORDS)}. "
-            f"Received: {split!r}"
-        )
-    posix = PurePosixPath(name)
-    if posix.is_absolute() or ".." in posix.parts:
-        raise UserError(
-            f"{where}: path must stay inside the video folder. Received: {name!r}"
-        )
-    return Video(str(posix), label, row.get("group") or str(posix), SPLIT_WORDS[split])

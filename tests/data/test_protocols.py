@@ -71,7 +71,7 @@ def test_two_videos_are_one_on_each_side(tmp_path):
 def test_folder_errors(tmp_path):
     with pytest.raises(UserError, match="Received: .*nowhere"):
         discover("folder", tmp_path / "nowhere")
-    with pytest.raises(UserError, match="it is empty"):
+    with pytest.raises(UserError, match="expected videos in .*Received: none"):
         discover("folder", tmp_path)
     with pytest.raises(UserError, match="folder per class"):
         discover("folder", touch(tmp_path, "a.avi"))
@@ -109,6 +109,21 @@ def test_csv(tmp_path):
     )
 
 
+def test_csv_segments(tmp_path):
+    touch(tmp_path, "1.mp4")
+    path = write_csv(
+        tmp_path,
+        "path,label,split,start,end\n1.mp4,a,train,0,2.5\n1.mp4,b,train,2.5,100.125\n"
+        "1.mp4,c,train,,\n",
+    )
+    videos = discover("csv", csv_file=path).videos
+    assert [(v.id, v.file, v.group, v.segment) for v in videos] == [
+        ("1.mp4", "1.mp4", "1.mp4", None),
+        ("1.mp4#t=0,2.5", "1.mp4", "1.mp4", (0.0, 2.5)),
+        ("1.mp4#t=2.5,100.125", "1.mp4", "1.mp4", (2.5, 100.125)),
+    ]
+
+
 def test_csv_elsewhere_than_its_videos(tmp_path):
     touch(tmp_path / "videos", "1.mp4")
     path = write_csv(tmp_path, "path,label,split\n./1.mp4,a,train\n")
@@ -133,6 +148,13 @@ def test_csv_elsewhere_than_its_videos(tmp_path):
         ("path,label,split\n1.mp4,a,train\n./1.mp4,a,test\n", "line 3.*once"),
         ("path,label,split\n2.mp4,a,train\n", "none of the 1 paths"),
         ('path,label,split\n"1.mp4,a,train\n', "must be CSV"),
+        ("path,label,split,start,end\n1.mp4,a,train,2,1\n", "line 2.*start before end"),
+        ("path,label,split,start,end\n1.mp4,a,train,x,1\n", "line 2.*'x' and '1'"),
+        ("path,label,split,start,end\n1.mp4,a,train,1,\n", "line 2.*both be empty"),
+        (
+            "path,label,split,start,end\n1.mp4,a,train,0,1\n1.mp4,a,test,1,2\n",
+            "group '1.mp4' must be on one side of split 1",
+        ),
         (
             "path,label,split,group\n1.mp4,a,train,g\n2.mp4,a,test,g\n",
             "group 'g' must be on one side of split 1.*2.mp4",
@@ -168,7 +190,34 @@ def test_links_are_followed_once(tmp_path):
     os.symlink(tmp_path / "far", tmp_path / "near" / "linked")
     os.symlink(tmp_path / "near", tmp_path / "far" / "loop")
     os.symlink(tmp_path / "gone", tmp_path / "near" / "broken.avi")
-    assert list_files(tmp_path / "near") == ["b.avi", "linked/a.avi"]
+    # A link that leads nowhere is an input too: the ledger calls it missing.
+    assert list_files(tmp_path / "near") == ["b.avi", "broken.avi", "linked/a.avi"]
+
+
+def test_frame_folders(tmp_path):
+    touch(tmp_path, "a/v_1/img_00001.jpg", "a/v_1/flow_x_00001.jpg", "a/notes.txt")
+    touch(tmp_path, "b/deep/v_2/img_1.png", "b/empty/flow_x_00001.jpg")
+    assert list_files(tmp_path, frames=True) == ["a/v_1", "b/deep/v_2"]
+    inputs = discover("folder", tmp_path, frames=True)
+    assert [(v.id, v.label) for v in inputs.videos] == [
+        ("a/v_1", "a"),
+        ("b/deep/v_2", "b"),
+    ]
+    with pytest.raises(UserError, match="folders of extracted frames"):
+        list_files(tmp_path / "b/empty", frames=True)
+
+
+def test_a_folder_that_grows_keeps_its_split(tmp_path):
+    names = [f"a/v_g{group:02d}_c{clip}.avi" for group in range(10) for clip in (1, 2)]
+    before = discover("folder", touch(tmp_path, *names)).videos
+    known = {video.group: video.roles for video in before}
+    touch(tmp_path, *(f"a/v_g{group:02d}_c1.avi" for group in range(10, 20)))
+    after = discover("folder", tmp_path, known=known).videos
+    assert {v.id: v.roles for v in before}.items() <= {
+        v.id: v.roles for v in after
+    }.items()
+    tested = sum(video.roles == "e" for video in after)
+    assert tested == round(0.3 * len(after))
 
 
 def test_seeded_order_is_stable_when_names_are_added():
