@@ -4,57 +4,46 @@
     for index, frame in read("clip.avi", stored_size(info, "256"), wanted={0, 9}):
         ...  # uint8 RGB (height, width, 3)
 
-Files are opened read-only by Python itself, so a name is never taken for an
-address or a pattern, and no other file or host is touched.
+A segment of a video, from one second to another, is counted and read as if it were
+a video of its own; decoding starts at the first frame and stops behind the segment.
 """
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 
-import av
 import cv2
 import numpy as np
-from av.container import InputContainer
-from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
+
+from stfn_keras.video.container import Source, VideoError, opened
+from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
+from stfn_keras.video.packets import Frames, quarter_turns, upright_size
+from stfn_keras.video.segment import Segment
+from stfn_keras.video.timing import Clock, is_even, mean_rate
+
+__all__ = ["VideoError", "VideoInfo", "count", "read", "resize", "stored_size"]
 
 # A header that promises this much more than there is means a file was cut.
 # Real encoders are off by a few frames (116 of 120 in a sound UCF101 clip).
 DECLARED_FRACTION = 0.9
 
 
-class VideoError(Exception):
-    """A video that cannot be used.
-
-    Attributes:
-        reason: The word that the ledger gives for it.
-        declared: Frames that the container's header declares; 0 if unknown.
-        decoded: Frames decoded before the fault.
-    """
-
-    def __init__(self, reason: str, declared: int = 0, decoded: int = 0) -> None:
-        super().__init__(f"{reason} ({declared} frames declared, {decoded} decoded)")
-        self.reason = reason
-        self.declared = declared
-        self.decoded = decoded
-
-    def __reduce__(self) -> tuple:
-        return VideoError, (self.reason, self.declared, self.decoded)
-
-
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a full decoding pass finds.
+    """What a full decoding pass finds in a video, or in a segment of one.
 
     Attributes:
-        declared: Frames that the header declares; 0 if it declares none.
-        frames: Frames decoded.
-        rate: Mean frames per second; 0.0 if unknown.
+        declared: Frames that the header declares for the whole file; 0 if none.
+        frames: Frames decoded (of the segment).
+        rate: Mean frames per second, by time stamps where there are; 0.0 if
+            unknown.
         height: In pixels, after rotation.
         width: In pixels, after rotation.
+        first: Index in the file of the (segment's) first frame.
+        errors: Decoding errors survived, with on_damaged=keep.
+        seconds: Of each frame since the first, float64 (frames,), where the frame
+            rate varies; None where it is constant or unknown.
     """
 
     declared: int
@@ -62,32 +51,77 @@ class VideoInfo:
     rate: float
     height: int
     width: int
+    first: int = 0
+    errors: int = 0
+    seconds: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
-def count(path: str | PathLike) -> VideoInfo:
-    """Decode a whole video without converting a frame.
+def count(
+    path: str | PathLike,
+    decoding: DecodingConfig = DEFAULT_DECODING,
+    segment: tuple[float, float] | None = None,
+) -> VideoInfo:
+    """Decode a whole video, or up to a segment's end, without converting a frame.
+
+    Args:
+        path: A video file.
+        decoding: Limits, and what becomes of damage.
+        segment: Start and end in seconds since the first frame; the frames with
+            start <= time < end are counted. None for the whole video.
 
     Raises:
-        VideoError: missing, empty, unreadable container, no video stream, no
-            frames, damaged, or size change.
+        VideoError: missing, not a file, empty, unreadable container, no video
+            stream, no frames, damaged, size change, or too large.
+        ValueError: The segment starts before 0 or does not end behind its start.
     """
-    frames, height, width = 0, 0, 0
-    with _opened(path) as (container, stream):
-        declared = stream.frames
-        rate = float(stream.average_rate or stream.guessed_rate or 0)
-        for frame in _frames(container, stream):
-            if not frames:
-                height, width = _upright_size(frame)
-            frames += 1
-    if not frames:
-        raise VideoError("no frames", declared, 0)
-    if frames < declared * DECLARED_FRACTION:
-        raise VideoError("damaged", declared, frames)
-    return VideoInfo(declared, frames, rate, height, width)
+    part = Segment(*segment) if segment else None
+    with opened(path, decoding, whole=part is None) as source:
+        if part and part.end > decoding.max_seconds:
+            raise VideoError("too large", source.declared)
+        frames, clock, size = Frames(source, decoding), Clock(source.rate), (0, 0)
+        for frame in frames:
+            size = upright_size(frame)
+            now = clock.tick(frame.time)
+            if now is not None and part and now >= part.end:
+                break
+            if now is not None and now > decoding.max_seconds:
+                raise VideoError("too large", source.declared, frames.decoded)
+    seconds = clock.seconds()
+    first, found = 0, frames.decoded
+    if part and seconds is not None:
+        first, found = part.frames(seconds)
+    elif part:  # neither time stamps nor a rate tell where it lies
+        raise VideoError("damaged", source.declared, found)
+    if not found:
+        raise VideoError("damaged" if frames.errors else "no frames", source.declared)
+    promised = _promised(source, decoding, part, frames.errors)
+    there = part.there(seconds) if part and seconds is not None else 1.0
+    least = _least(decoding)
+    if found < promised * least or there < least:
+        raise VideoError("damaged", source.declared, found)
+    rate = source.rate
+    if seconds is not None:
+        seconds = seconds[first : first + found]
+        rate = mean_rate(seconds, source.rate)
+        seconds = None if is_even(seconds) else seconds - seconds[0]
+    return VideoInfo(
+        declared=source.declared,
+        frames=found,
+        rate=rate,
+        height=size[0],
+        width=size[1],
+        first=first,
+        errors=frames.errors,
+        seconds=seconds,
+    )
 
 
 def read(
-    path: str | PathLike, size: tuple[int, int], wanted: Collection[int]
+    path: str | PathLike,
+    size: tuple[int, int],
+    wanted: Collection[int],
+    decoding: DecodingConfig = DEFAULT_DECODING,
+    first: int = 0,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Decode in order and yield the wanted frames, upright and resized.
 
@@ -97,6 +131,8 @@ def read(
         path: A video file.
         size: Height and width to resize to, in pixels.
         wanted: Indices of frames, from 0.
+        decoding: As for `count`, so that both see the same frames.
+        first: Index in the file of the frame that is number 0 here.
 
     Yields:
         Index and uint8 RGB (height, width, 3), 0-255, in increasing order.
@@ -106,16 +142,16 @@ def read(
     """
     last = max(wanted)
     reformatter = VideoReformatter()
-    with _opened(path) as (container, stream):
-        index = -1
-        for index, frame in enumerate(_frames(container, stream)):
+    with opened(path, decoding, whole=False) as source:
+        frames = Frames(source, decoding)
+        for index, frame in enumerate(frames, -first):
             if index in wanted:
                 image = reformatter.reformat(frame, format="rgb24").to_ndarray()
-                image = np.rot90(image, _quarter_turns(frame))
+                image = np.rot90(image, quarter_turns(frame))
                 yield index, resize(np.ascontiguousarray(image), size)
             if index == last:
                 return
-        raise VideoError("damaged", stream.frames, index + 1)
+        raise VideoError("damaged", source.declared, frames.decoded)
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -149,66 +185,20 @@ def stored_size(info: VideoInfo, size: str) -> tuple[int, int]:
     return scaled(info.height), scaled(info.width)
 
 
-@contextmanager
-def _opened(path: str | PathLike) -> Iterator[tuple[InputContainer, VideoStream]]:
-    try:
-        file = open(path, "rb")
-    except (FileNotFoundError, NotADirectoryError):
-        raise VideoError("missing") from None
-    except OSError as error:
-        raise VideoError("unreadable container") from error
-    with file:
-        if not file.read(1):
-            raise VideoError("empty")
-        file.seek(0)
-        try:
-            # Tags in an unknown encoding are no reason to refuse a video.
-            container = av.open(file, "r", metadata_errors="replace")
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise VideoError("unreadable container") from error
-        with container:
-            streams = [
-                stream
-                for stream in container.streams.video
-                # A cover picture of a sound file is no video.
-                if not stream.disposition & Disposition.attached_pic
-            ]
-            if not streams:
-                raise VideoError("no video stream")
-            # One thread: preparation runs as many processes as there are cores.
-            streams[0].codec_context.thread_count = 1
-            yield container, streams[0]
+def _promised(
+    source: Source, decoding: DecodingConfig, part: Segment | None, errors: int
+) -> float:
+    """Frames that there should be; 0.0 if unknown."""
+    if part is None and (source.declared or decoding.on_damaged == "reject"):
+        return float(source.declared)
+    if not errors:
+        # Duration times rate is an estimate, wrong where the rate varies: it only
+        # tells how much is left of a video known to be damaged.
+        return 0.0
+    return source.rate * (part.end - part.start if part else source.seconds)
 
 
-def _frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Yield every frame; raise VideoError at the first sign of damage."""
-    declared, decoded, first = stream.frames, 0, None
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-            frames = packet.decode()
-        except StopIteration:
-            return
-        except (av.error.FFmpegError, OSError) as error:
-            raise VideoError("damaged", declared, decoded) from error
-        if packet.is_corrupt:
-            raise VideoError("damaged", declared, decoded)
-        for frame in frames:
-            if frame.is_corrupt:
-                raise VideoError("damaged", declared, decoded)
-            first = first or _upright_size(frame)
-            if _upright_size(frame) != first:
-                raise VideoError("size change", declared, decoded)
-            decoded += 1
-            yield frame
-
-
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    """Counter-clockwise quarter turns that put a frame upright."""
-    return round(frame.rotation / 90) % 4
-
-
-def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
-    size = frame.height, frame.width
-    return size[::-1] if _quarter_turns(frame) % 2 else size
+def _least(decoding: DecodingConfig) -> float:
+    """The share of what is promised that must be there."""
+    keeps = decoding.on_damaged == "keep"
+    return decoding.min_fraction if keeps else DECLARED_FRACTION

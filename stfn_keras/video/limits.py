@@ -1,6 +1,6 @@
 """What a video may be before it is refused, and what becomes of a damaged one.
 
-decoding = DecodingConfig(max_pixels=10_000_000, on_damaged="keep")
+    decoding = DecodingConfig(max_pixels=10_000_000, on_damaged="keep")
 
 Declared values that exceed a limit are refused before a frame is decoded; headers
 lie, so the limits are held while decoding as well.
@@ -36,3 +36,6 @@ class DecodingConfig:
                 f"--min_fraction must be in 0..1, 0 excluded. "
                 f"Received: {self.min_fraction}"
             )
+
+
+DEFAULT_DECODING = DecodingConfig()

@@ -5,36 +5,48 @@
     prepared.flow["dis"][0]  # the mosaic of its flow
 
 Two passes in order, and bounded memory: the first counts the frames, the second
-decodes up to the last frame needed and computes each needed pair once.
+decodes up to the last frame needed and computes each needed pair once. What is kept
+is the encoded result: snippets, or with the dense layout every frame and pair.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from os import PathLike
 
-import cv2
 import numpy as np
 
 from stfn_keras.config import PreparationConfig
-from stfn_keras.video import decode, flow, image
-from stfn_keras.video.decode import VideoError
+from stfn_keras.video import decode, flow
+from stfn_keras.video.container import VideoError, refused_memory
+from stfn_keras.video.decode import VideoInfo
+from stfn_keras.video.encoders import DenseEncoder, Encoder, SnippetEncoder
+from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
 
 __all__ = ["PreparedVideo", "VideoError", "prepare_video", "snippet_positions"]
+
+# A record is a protobuf message, which ends at 2 GB.
+MAX_ENCODED_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class PreparedVideo:
-    """A video's encoded snippets.
+    """A video's encoded snippets, or all of its frames and flow.
 
     Attributes:
-        frames_declared: What the container's header declares; 0 if nothing.
-        frames: Frames decoded.
+        frames_declared: What the container's header declares for the whole file; 0
+            if nothing.
+        frames: Frames decoded, of the segment if there is one.
         rate: Mean frames per second.
         height: Of the stored frames and flow, in pixels.
         width: Likewise.
-        positions: The first frame of each snippet.
-        rgb: `rgb_per_snippet` JPEGs for each snippet, snippet by snippet.
-        flow: One grayscale mosaic for each snippet, by preset.
+        positions: The first frame of each snippet, whatever the layout.
+        rgb: Snippet layout: `rgb_per_snippet` JPEGs for each snippet, snippet by
+            snippet. Dense layout: a JPEG for each frame.
+        flow: By preset, grayscale mosaics. Snippet layout: one for each snippet.
+            Dense layout: one of a single pair for each pair of frames, so one less
+            than frames.
+        errors: Decoding errors survived, with on_damaged=keep.
     """
 
     frames_declared: int
@@ -45,12 +57,24 @@ class PreparedVideo:
     positions: list[int]
     rgb: list[bytes]
     flow: dict[str, list[bytes]]
+    errors: int = 0
 
 
-def snippet_positions(frames: int, config: PreparationConfig) -> list[int]:
+def snippet_positions(
+    frames: int, config: PreparationConfig, seconds: np.ndarray | None = None
+) -> list[int]:
     """First frames of K evenly spread snippets: floor((k + 0.5) (N - span + 1) / K).
 
-    They repeat where a video has fewer than K places for a snippet.
+    They repeat where a video has fewer than K places for a snippet. Where the frame
+    rate varies they are spread evenly over time: the frame that is shown when the
+    part (k + 0.5) / K of the time of all places has passed, which is the same frame
+    at a constant rate.
+
+    Args:
+        frames: The number N.
+        config: Of the snippets.
+        seconds: When each frame is shown, float64 (frames,), increasing; None if
+            they follow each other evenly.
 
     Raises:
         ValueError: The video is shorter than a snippet.
@@ -58,14 +82,24 @@ def snippet_positions(frames: int, config: PreparationConfig) -> list[int]:
     places = frames - _span(config) + 1
     if places < 1:
         raise ValueError(f"a snippet has {_span(config)} frames. Received: {frames}")
-    snippets = config.snippets
-    return [(2 * k + 1) * places // (2 * snippets) for k in range(snippets)]
+    count = config.snippets
+    if seconds is None:
+        return [(2 * k + 1) * places // (2 * count) for k in range(count)]
+    # A place lasts until the next frame, and a snippet reaches over two or more: the
+    # last place has a next frame.
+    lasting = seconds[places] - seconds[0]
+    wished = seconds[0] + (2 * np.arange(count) + 1) * lasting / (2 * count)
+    found = np.searchsorted(seconds[:places], wished, side="right") - 1
+    return [int(index) for index in found]
 
 
 def prepare_video(
     path: str | PathLike,
     config: PreparationConfig,
     select: Sequence[int] | None = None,
+    *,
+    decoding: DecodingConfig = DEFAULT_DECODING,
+    segment: tuple[float, float] | None = None,
 ) -> PreparedVideo:
     """Decode a video, resize it, compute its flow and encode its snippets.
 
@@ -74,28 +108,55 @@ def prepare_video(
         config: How.
         select: Which of the K snippets to make, as indices; None for all. The
             lists of the result then hold these snippets, in this order, each with
-            the same bytes as in a full run.
+            the same bytes as in a full run; this is the snippet layout, whatever
+            the configured one.
+        decoding: Limits, and what becomes of damage.
+        segment: Start and end in seconds since the first frame; only the frames
+            with start <= time < end are the video then. None for the whole file.
 
     Raises:
         VideoError: The video cannot be used; its `reason` is a word of the ledger.
         UserError: An unknown flow preset, or OpenCV without contrib.
+        ValueError: The segment starts before 0 or does not end behind its start.
     """
     for name in config.flow:
         flow.get_preset(name)
     with flow.single_thread():
-        info = decode.count(path)
-        if info.frames < _span(config):
-            raise VideoError("too short", info.declared, info.frames)
-        size = decode.stored_size(info, config.size)
-        if min(size) < flow.MINIMUM_SIDE:
-            raise VideoError("too small", info.declared, info.frames)
-        positions = snippet_positions(info.frames, config)
+        info = decode.count(path, decoding, segment)
+        with refused_memory(info.declared, info.frames):
+            return _prepare(path, config, select, decoding, info)
+
+
+def _prepare(
+    path: str | PathLike,
+    config: PreparationConfig,
+    select: Sequence[int] | None,
+    decoding: DecodingConfig,
+    info: VideoInfo,
+) -> PreparedVideo:
+    if info.frames < _span(config):
+        reason = "damaged" if info.errors else "too short"
+        raise VideoError(reason, info.declared, info.frames)
+    size = decode.stored_size(info, config.size)
+    if min(size) < flow.MINIMUM_SIDE:
+        raise VideoError("too small", info.declared, info.frames)
+    positions = snippet_positions(info.frames, config, info.seconds)
+    encoder: Encoder
+    if config.layout == "dense" and select is None:
+        encoder = DenseEncoder(config, info.frames)
+    else:
         if select is not None:
             positions = [positions[index] for index in select]
-        snippets = _Snippets(config, set(positions))
-        for index, frame in decode.read(path, size, snippets.frames):
-            snippets.add(index, frame)
-    repeats = range(config.rgb_per_snippet)
+        encoder = SnippetEncoder(config, positions)
+    too_large = VideoError("too large", info.declared, info.frames)
+    for index, frame in decode.read(path, size, encoder.frames, decoding, info.first):
+        encoder.add(index, frame)
+        if encoder.bytes > MAX_ENCODED_BYTES:
+            raise too_large
+    rgb, mosaics = encoder.result()
+    # Snippets that repeat or overlap are stored again.
+    if sum(map(len, chain(rgb, *mosaics.values()))) > MAX_ENCODED_BYTES:
+        raise too_large
     return PreparedVideo(
         frames_declared=info.declared,
         frames=info.frames,
@@ -103,54 +164,12 @@ def prepare_video(
         height=size[0],
         width=size[1],
         positions=positions,
-        rgb=[snippets.rgb[p + r] for p in positions for r in repeats],
-        flow={
-            name: [mosaics[p] for p in positions]
-            for name, mosaics in snippets.mosaics.items()
-        },
+        rgb=rgb,
+        flow=mosaics,
+        errors=info.errors,
     )
 
 
 def _span(config: PreparationConfig) -> int:
     """Frames that a snippet reaches over."""
     return max(config.pairs + 1, config.rgb_per_snippet)
-
-
-class _Snippets:
-    """Encodes snippets while frames pass by, keeping only what is still needed."""
-
-    def __init__(self, config: PreparationConfig, positions: set[int]) -> None:
-        self.pairs = config.pairs
-        self.positions = positions
-        self.wanted_rgb = _spread(positions, config.rgb_per_snippet)
-        self.wanted_pairs = _spread(positions, config.pairs)
-        self.frames = self.wanted_rgb | _spread(self.wanted_pairs, 2)
-        self.rgb: dict[int, bytes] = {}
-        self.mosaics: dict[str, dict[int, bytes]] = {name: {} for name in config.flow}
-        self.codes: dict[str, dict[int, np.ndarray]] = {n: {} for n in config.flow}
-        self.previous: np.ndarray | None = None
-
-    def add(self, index: int, frame: np.ndarray) -> None:
-        """Take the next wanted frame, uint8 RGB (height, width, 3)."""
-        if index in self.wanted_rgb:
-            self.rgb[index] = image.encode_rgb(frame)
-        gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        pair = index - 1
-        if pair in self.wanted_pairs and self.previous is not None:
-            for name, codes in self.codes.items():
-                codes[pair] = flow.quantise(flow.compute(name, self.previous, gray))
-            self._finish(index - self.pairs)
-        self.previous = gray
-
-    def _finish(self, position: int) -> None:
-        """Encode the snippet whose last pair is there, and forget what is past."""
-        for name, codes in self.codes.items():
-            if position in self.positions:
-                stack = [codes[position + offset] for offset in range(self.pairs)]
-                self.mosaics[name][position] = image.encode_flow(np.stack(stack))
-            for past in [pair for pair in codes if pair <= position]:
-                del codes[past]
-
-
-def _spread(starts: set[int], length: int) -> set[int]:
-    return {start + offset for start in starts for offset in range(length)}

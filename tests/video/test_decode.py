@@ -69,7 +69,7 @@ def test_missing_empty_and_unreadable(tmp_path):
     assert reason_of(tmp_path / "none.avi").reason == "missing"
     assert reason_of(empty).reason == "empty"
     assert reason_of(text).reason == "unreadable container"
-    assert reason_of(tmp_path).reason == "unreadable container"
+    assert reason_of(tmp_path).reason == "not a file"
 
 
 def test_sound_alone_is_no_video_stream(tmp_path):
