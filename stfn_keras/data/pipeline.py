@@ -18,7 +18,7 @@ import tensorflow as tf
 from stfn_keras.data.sampling import fixed_positions, segment_bounds
 from stfn_keras.data.source import Source, parse, take
 from stfn_keras.errors import UserError
-from stfn_keras.video import view
+from stfn_keras.video import mosaic, view
 
 SHUFFLE_BUFFER = 512  # videos, as encoded drawn snippets
 
@@ -188,9 +188,22 @@ def encoded_batches(source: Source, *, segments: int, batch: int) -> tf.data.Dat
 
     Returns:
         Batches of {`id`, `label`, `height`, `width`, `rgb`, `flow`}: the last two
-        are strings (batch, T), those in use.
+        are strings (batch, T), those in use. A dense dataset's one-pair mosaics are
+        joined to one per snippet without decoding (`stfn_keras.video.mosaic`).
     """
     positions = fixed_positions(source.manifest.snippets, segments, 1)[0]
+
+    def centre(record: tf.Tensor) -> dict[str, tf.Tensor]:
+        video = take(parse(source, record), positions)
+        if "flow" in video and source.manifest.layout == "dense":
+            joined = tf.numpy_function(_join_pairs, [video["flow"]], tf.string)
+            video["flow"] = tf.ensure_shape(joined, [segments])
+        return video
+
     data = tf.data.TFRecordDataset([str(f) for f in source.files])
-    data = data.map(lambda record: take(parse(source, record), positions))
-    return data.batch(batch)
+    return data.map(centre).batch(batch)
+
+
+def _join_pairs(jpegs: np.ndarray) -> np.ndarray:
+    """One mosaic per snippet, (T,), from one-pair mosaics (T, L), bit for bit."""
+    return np.array([mosaic.join(list(pairs)) for pairs in jpegs], object)

@@ -92,18 +92,21 @@ def open_source(
 
 
 def parse(source: Source, record: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Parse one record; JPEGs stay encoded."""
-    snippets, per = source.manifest.snippets, source.manifest.rgb_per_snippet
+    """Parse one record; JPEGs stay encoded.
+
+    Returns:
+        `id`, `label`, `height`, `width` and, those in use, `rgb` (K,), the first frame
+        of each snippet, and `flow`: (K,) mosaics in the snippet layout, (K, L) of one
+        pair each in the dense one.
+    """
     features = {
         "video/id": tf.io.FixedLenFeature([], tf.string),
         "video/label": tf.io.FixedLenFeature([], tf.int64),
         "video/height": tf.io.FixedLenFeature([], tf.int64),
         "video/width": tf.io.FixedLenFeature([], tf.int64),
     }
-    if "rgb" in source.sizes:
-        features["snippet/rgb"] = tf.io.FixedLenFeature([snippets * per], tf.string)
-    if "flow" in source.sizes:
-        features["flow/" + source.flow] = tf.io.FixedLenFeature([snippets], tf.string)
+    dense = source.manifest.layout == "dense"
+    features |= _dense_features(source) if dense else _snippet_features(source)
     parsed = tf.io.parse_single_example(record, features)
     video = {
         "id": parsed["video/id"],
@@ -111,10 +114,45 @@ def parse(source: Source, record: tf.Tensor) -> dict[str, tf.Tensor]:
         "height": tf.cast(parsed["video/height"], tf.int32),
         "width": tf.cast(parsed["video/width"], tf.int32),
     }
+    if dense:
+        return video | _dense_snippets(source, parsed)
     if "rgb" in source.sizes:
-        video["rgb"] = parsed["snippet/rgb"][::per]  # (K,), a snippet's first frame
+        video["rgb"] = parsed["snippet/rgb"][:: source.manifest.rgb_per_snippet]
     if "flow" in source.sizes:
-        video["flow"] = parsed["flow/" + source.flow]  # (K,)
+        video["flow"] = parsed["flow/" + source.flow]
+    return video
+
+
+def _snippet_features(source: Source) -> dict:
+    snippets, per = source.manifest.snippets, source.manifest.rgb_per_snippet
+    features = {}
+    if "rgb" in source.sizes:
+        features["snippet/rgb"] = tf.io.FixedLenFeature([snippets * per], tf.string)
+    if "flow" in source.sizes:
+        features["flow/" + source.flow] = tf.io.FixedLenFeature([snippets], tf.string)
+    return features
+
+
+def _dense_features(source: Source) -> dict:
+    snippets = source.manifest.snippets
+    features = {"snippet/frame": tf.io.FixedLenFeature([snippets], tf.int64)}
+    every = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+    if "rgb" in source.sizes:
+        features["frame/rgb"] = every
+    if "flow" in source.sizes:
+        features["frame/flow/" + source.flow] = every
+    return features
+
+
+def _dense_snippets(source: Source, parsed: dict) -> dict[str, tf.Tensor]:
+    """Cut the snippets out of all frames and pairs: frame p, pairs p .. p + L - 1."""
+    starts = parsed["snippet/frame"]
+    video = {}
+    if "rgb" in source.sizes:
+        video["rgb"] = tf.gather(parsed["frame/rgb"], starts)  # (K,)
+    if "flow" in source.sizes:
+        pairs = starts[:, None] + tf.range(source.pairs, dtype=tf.int64)  # (K, L)
+        video["flow"] = tf.gather(parsed["frame/flow/" + source.flow], pairs)
     return video
 
 

@@ -8,6 +8,7 @@ The video passes through the same preparation as the training data, JPEG round t
 included, so the scores equal the evaluation's.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,10 @@ class Predictor:
         self.labels = tuple(config["labels"])
         self.flow = config["flow"]
         self.segments = int(config["model"]["segments"])
-        self.preparation = preparation_config(config["preprocessing"])
+        # A model of dense data takes snippets too: the same pixels, only those needed.
+        self.preparation = dataclasses.replace(
+            preparation_config(config["preprocessing"]), layout="snippet"
+        )
         self._check_digests(config["sha256"])
         _check_flow(config["preprocessing"]["flow"][self.flow])
         self._model = tf.saved_model.load(str(self.folder))

@@ -118,12 +118,29 @@ def decode_frames(jpegs: tf.Tensor) -> tf.Tensor:
 def decode_flows(
     jpegs: tf.Tensor, height: tf.Tensor, width: tf.Tensor, pairs: int
 ) -> tf.Tensor:
-    """Decode (T,) flow mosaics of one true size; uint8 (T, height, width, 2 pairs)."""
-    return tf.map_fn(
-        lambda jpeg: decode_flow(jpeg, height, width, pairs),
-        jpegs,
-        fn_output_signature=tf.TensorSpec([None, None, 2 * pairs], tf.uint8),
+    """Decode the flow of T snippets of one true size.
+
+    Args:
+        jpegs: Strings (T,), a mosaic of L pairs each, or (T, L), one pair each: the
+            same pixels, since no JPEG block straddles two tiles.
+        height: True height of a tile in pixels.
+        width: True width of a tile in pixels.
+        pairs: Flow pairs L in a snippet.
+
+    Returns:
+        uint8 (T, height, width, 2L), channels u1, v1, u2, v2, ...
+    """
+    per_jpeg = pairs if jpegs.shape.rank == 1 else 1
+    codes = tf.map_fn(
+        lambda jpeg: decode_flow(jpeg, height, width, per_jpeg),
+        tf.reshape(jpegs, [-1]),
+        fn_output_signature=tf.TensorSpec([None, None, 2 * per_jpeg], tf.uint8),
     )
+    if per_jpeg == pairs:
+        return codes
+    codes = tf.reshape(codes, [-1, pairs, height, width, 2])  # (T, L, h, w, 2)
+    codes = tf.transpose(codes, [0, 2, 3, 1, 4])  # (T, h, w, L, 2)
+    return tf.reshape(codes, [-1, height, width, 2 * pairs])
 
 
 def _crop_at(
