@@ -1,22 +1,22 @@
-"""The plan: which shards to make, by which settings, in which folder.
+"""The plan: which shards to make, of which videos, by which settings.
 
-    settings = make_settings(options, config, inputs)
-    finished = open_output(out, settings)
-    jobs = make_jobs(options, config, inputs)
-
-A folder is continued only by the settings it was begun with.
+settings = make_settings(options, configs, inputs)
+jobs = make_jobs(options, configs, inputs.folder, videos, labels)
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import av
 import cv2
 
-from data_prep.job import WORK, Job
+from data_prep.isolated import ProcessLimits
+from data_prep.job import Job
 from stfn_keras.config import (
     FLOW_BOUND,
     PreparationConfig,
@@ -25,14 +25,16 @@ from stfn_keras.config import (
     option,
 )
 from stfn_keras.data.inputs import Inputs, Video, seeded_order
-from stfn_keras.data.manifest import MANIFEST, SCHEMA
+from stfn_keras.data.manifest import SCHEMA
 from stfn_keras.data.protocols import PROTOCOLS
 from stfn_keras.errors import UserError
-from stfn_keras.files import read_json, write_json
 from stfn_keras.video.flow import get_preset
+from stfn_keras.video.limits import DecodingConfig
 
-SETTINGS = "settings.json"
+ENGINES = ("local", "beam")
 ORDER_SEED = 0  # of the order of videos in shards
+OFFICIAL = ("ucf101", "hmdb51")
+BAD_FRACTION = 0.1  # of one's own videos
 
 
 @dataclass(frozen=True)
@@ -42,72 +44,132 @@ class DatasetOptions:
     videos: str = option("", "folder that holds the videos; only read")
     protocol: str = option("folder", "where classes and splits come from", PROTOCOLS)
     split_lists: str = option("", "folder of the official lists (ucf101, hmdb51)")
-    csv: str = option("", "CSV file with the columns path, label, split[, group]")
-    out: str = option("", "dataset directory to make or to continue")
+    csv: str = option(
+        "", "CSV file with the columns path, label, split[, group][, start, end]"
+    )
+    frames: str = option(
+        "", "folder of extracted frames (img_, flow_x_, flow_y_) to take instead"
+    )
+    frames_bound: float = option(20.0, "flow bound of the --frames, in pixels")
+    out: str = option("", "dataset directory to make or to continue; or an address")
     name: str = option("", "the dataset's name; default: that of --out")
+    add: bool = option(False, "bring new videos into the finished dataset in --out")
+    dry_run: bool = option(False, "say what would be done, and do nothing")
+    engine: str = option("local", "what runs the shard jobs", ENGINES)
     workers: int = option(0, "processes; 0: as many as there are cores")
     shard_videos: int = option(32, "videos per shard at most")
     limit: int = option(0, "only the first so many videos of the seeded order; 0: all")
     seed: int = option(0, "of the split that the folder protocol draws")
+    max_bad_fraction: float = option(
+        -1.0,
+        "share of videos that may end in the ledger before the exit status says so; "
+        "-1: 0 for the official protocols, else 0.1",
+    )
 
     def __post_init__(self) -> None:
         check_choices(self)
         check_at_least(self, 0, "workers", "limit", "seed")
         check_at_least(self, 1, "shard_videos")
+        check_at_least(self, 0.001, "frames_bound")
         if "/" in self.name:
             raise UserError(f"--name must hold no slash. Received: {self.name!r}")
+        if self.frames and self.videos:
+            raise UserError("--frames takes the place of --videos. Received both")
+
+    @property
+    def source(self) -> str:
+        """The folder that the videos, or their extracted frames, are in."""
+        return self.frames or self.videos
 
     @property
     def dataset_name(self) -> str:
         """The name that shards' files start with."""
         return self.name or Path(self.out).resolve().name
 
+    @property
+    def allowed_bad_fraction(self) -> float:
+        """The share of videos that may be lost without an error."""
+        if self.max_bad_fraction >= 0:
+            return self.max_bad_fraction
+        return 0.0 if self.protocol in OFFICIAL else BAD_FRACTION
 
-def limited(inputs: Inputs, limit: int) -> tuple[Video, ...]:
+
+@dataclass(frozen=True)
+class Configs:
+    """How videos are decoded and stored, and what they may use."""
+
+    preparation: PreparationConfig = field(default_factory=PreparationConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    limits: ProcessLimits = field(default_factory=ProcessLimits)
+
+
+def taken(videos: Iterable[Video], limit: int = 0) -> list[Video]:
     """The videos to prepare, in the order that shards hold them.
 
     The order is seeded, so that each shard holds many classes, and a limited
     dataset is a sample of the whole one.
     """
-    videos = {video.id: video for video in inputs.videos}
-    order = seeded_order(videos, ORDER_SEED)
-    return tuple(videos[name] for name in order[: limit or None])
+    by_id = {video.id: video for video in videos}
+    return [by_id[name] for name in seeded_order(by_id, ORDER_SEED)[: limit or None]]
 
 
 def make_jobs(
-    options: DatasetOptions, config: PreparationConfig, inputs: Inputs
+    options: DatasetOptions,
+    configs: Configs,
+    folder: Path,
+    videos: Sequence[Video],
+    labels: Sequence[str],
+    addition: int = 0,
 ) -> list[Job]:
     """Cut the videos of each combination of roles into shards of even size.
 
+    Args:
+        options: Where to, and how many videos a shard holds.
+        configs: How.
+        folder: What the videos' paths are relative to.
+        videos: In the order that shards hold them.
+        labels: Of the whole dataset; a record's label is an index into them.
+        addition: Which addition to a finished dataset this is, from 1; 0: none.
+
     Returns:
         One JSON-able description per shard: `out`, `folder`, `file`, `roles`,
-        `config`, and `videos` with `id`, `label` (an index), `label_text`, `group`.
+        `config`, `decoding`, `limits`, `frames_bound` (0 for videos), and `videos` with
+        `id`, `file`, `label` (an index), `label_text`, `group`, `segment`.
     """
     by_roles: dict[str, list[Video]] = {}
-    for video in limited(inputs, options.limit):
+    for video in videos:
         by_roles.setdefault(video.roles, []).append(video)
+    name = options.dataset_name + (f"-add{addition}" if addition else "")
+    index = {label: number for number, label in enumerate(labels)}
     jobs = []
-    for roles, videos in sorted(by_roles.items()):
-        shards = -(-len(videos) // options.shard_videos)
-        for index in range(shards):
-            start, end = (len(videos) * i // shards for i in (index, index + 1))
-            number = f"{index:05d}-of-{shards:05d}"
-            file = f"{options.dataset_name}-{roles}-{number}.tfrecord"
+    for roles, members in sorted(by_roles.items()):
+        shards = -(-len(members) // options.shard_videos)
+        for number in range(shards):
+            start, end = (len(members) * i // shards for i in (number, number + 1))
             jobs.append(
                 {
                     "out": options.out,
-                    "folder": str(inputs.folder),
-                    "file": file,
+                    "folder": os.path.abspath(folder),
+                    "file": f"{name}-{roles}-{number:05d}-of-{shards:05d}.tfrecord",
                     "roles": roles,
-                    "config": asdict(config),
-                    "videos": [_described(v, inputs) for v in videos[start:end]],
+                    "config": asdict(configs.preparation),
+                    "decoding": asdict(configs.decoding),
+                    "limits": asdict(configs.limits),
+                    "frames_bound": options.frames_bound if options.frames else 0.0,
+                    "videos": [_described(v, index) for v in members[start:end]],
                 }
             )
     return jobs
 
 
-def flow_fields(config: PreparationConfig) -> dict[str, dict[str, Any]]:
+def flow_fields(
+    config: PreparationConfig, options: DatasetOptions
+) -> dict[str, dict[str, Any]]:
     """The manifest's description of each flow field."""
+    if options.frames:
+        from stfn_keras.video.frames import external_field
+
+        return {"external": external_field(options.frames_bound, config.pairs)}
     return {
         name: {
             "preset": name,
@@ -122,10 +184,16 @@ def flow_fields(config: PreparationConfig) -> dict[str, dict[str, Any]]:
 
 
 def make_settings(
-    options: DatasetOptions, config: PreparationConfig, inputs: Inputs
+    options: DatasetOptions, configs: Configs, inputs: Inputs
 ) -> dict[str, Any]:
-    """Everything that the dataset's bytes depend on but the videos' own bytes."""
-    listed = [asdict(video) for video in limited(inputs, options.limit)]
+    """Everything that the dataset's bytes depend on but the videos' own bytes.
+
+    Of those, their sizes: a video that was replaced is noticed by that.
+    """
+    listed = [
+        [asdict(video), _bytes(inputs.folder / video.file)]
+        for video in taken(inputs.videos, options.limit)
+    ]
     digest = hashlib.sha256(json.dumps([listed, inputs.unlisted]).encode())
     settings = {
         "schema": SCHEMA,
@@ -134,49 +202,42 @@ def make_settings(
         "shard_videos": options.shard_videos,
         "labels": inputs.labels,
         "inputs": f"{len(listed)} videos, digest {digest.hexdigest()[:16]}",
-        **asdict(config),
-        "flow_fields": flow_fields(config),
+        **asdict(configs.preparation),
+        **asdict(configs.decoding),
+        "flow_fields": flow_fields(configs.preparation, options),
         "av": av.__version__,
     }
     return json.loads(json.dumps(settings))
 
 
-def open_output(out: Path, settings: dict[str, Any]) -> bool:
-    """Make the dataset directory, or recognise it as one to continue.
-
-    Returns:
-        Whether the dataset is finished already.
-
-    Raises:
-        UserError: The folder is not ours, or holds a dataset with other settings.
-    """
-    path = out / WORK / SETTINGS
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out must be a folder. Received a file: {out}")
-    if not path.is_file():
-        # A run stopped before its settings were whole leaves an empty .work only.
-        if out.is_dir() and any(item.name != WORK for item in out.iterdir()):
+def check_labels(labels: Iterable[str]) -> None:
+    """Raise UserError for a class name that no text file can hold as one line."""
+    for label in labels:
+        try:
+            label.encode()
+            fits = "\n" not in label and "\r" not in label
+        except UnicodeEncodeError:
+            fits = False
+        if not fits:
             raise UserError(
-                f"--out must be a new folder or a dataset begun here. Received: {out}, "
-                "which holds other files; choose another"
+                "the name of a class must be UTF-8 without line breaks. Received: "
+                f"{label!r}; rename it"
             )
-        write_json(path, settings)
-        return False
-    begun = read_json(path, "the settings of a dataset begun here")
-    for key in settings:
-        if begun.get(key) != settings[key]:
-            raise UserError(
-                f"--out holds a dataset with other settings: {key} was "
-                f"{begun.get(key)} and is {settings[key]} now; choose another folder, "
-                "or the settings of before"
-            )
-    return (out / MANIFEST).is_file()
 
 
-def _described(video: Video, inputs: Inputs) -> dict[str, Any]:
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0
+
+
+def _described(video: Video, index: dict[str, int]) -> dict[str, Any]:
     return {
         "id": video.id,
-        "label": inputs.labels.index(video.label),
+        "file": video.file,
+        "label": index[video.label],
         "label_text": video.label,
         "group": video.group,
+        "segment": list(video.segment) if video.segment else None,
     }

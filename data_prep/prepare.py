@@ -1,181 +1,285 @@
 """The preparation of a whole dataset, from videos to a finished directory.
 
     options = DatasetOptions(videos="clips", out="data/clips")
-    summary = prepare_dataset(options, PreparationConfig())
+    summary = prepare_dataset(options, Configs())
 
 Stopped at any moment and started again, it continues at the first shard undone.
 """
 
 import os
+import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from data_prep import plan
-from data_prep.job import WORK, Entry, Job, read_entry
-from data_prep.plan import DatasetOptions
-from data_prep.supervisor import run_jobs
-from stfn_keras.config import PreparationConfig
-from stfn_keras.data.inputs import Inputs
-from stfn_keras.data.ledger import LEDGER, Rejected, read_ledger, write_ledger
-from stfn_keras.data.manifest import SCHEMA, Manifest, Shard
-from stfn_keras.data.protocols import discover
+from data_prep import estimate, output, plan, supervisor
+from data_prep.growth import UNLISTED, Base
+from data_prep.isolated import Decoder, Prepare
+from data_prep.item import prepare_item
+from data_prep.job import Entry, Job, Outcome, read_entry
+from data_prep.plan import Configs, DatasetOptions
+from data_prep.task import Task, make_task
+from stfn_keras import storage
+from stfn_keras.data.index import Indexed
+from stfn_keras.data.ledger import LEDGER, Rejected
+from stfn_keras.data.manifest import ROLES, SCHEMA, Manifest, Shard
 from stfn_keras.errors import UserError
-from stfn_keras.files import write_text
 from stfn_keras.video.flow import get_preset
-
-LABELS = "labels.txt"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run made.
+    """What a dataset holds after a run.
 
     Attributes:
         videos: In shards.
         shards: Files.
-        rejected: In the ledger.
+        bad: In the ledger for what they are.
+        unlisted: In the ledger because the protocol does not name them.
+        kept: Of the videos, damaged ones that were kept.
         absent: Listed, but not there.
-        seconds: Of this run; 0.0 if the dataset was finished before.
+        seconds: Of this run; 0.0 if there was nothing to do.
         bytes: Of all shards.
     """
 
     videos: int
     shards: int
-    rejected: int
+    bad: int
+    unlisted: int
+    kept: int
     absent: int
     seconds: float
     bytes: int
 
+    def text(self) -> str:
+        """One line for people."""
+        line = (
+            f"{self.videos} videos in {self.shards} shards "
+            f"({estimate.size(self.bytes)}), {self.bad} unusable and {self.unlisted} "
+            f"unlisted in the ledger, {self.absent} listed but absent"
+        )
+        return f"{line}, {self.kept} damaged but kept" if self.kept else line
 
-def prepare_dataset(options: DatasetOptions, config: PreparationConfig) -> Summary:
-    """Make a dataset directory, or continue one, or find it finished.
+
+def prepare_dataset(
+    options: DatasetOptions,
+    configs: Configs,
+    *,
+    prepare: Prepare = prepare_item,
+    beam_options: Sequence[str] = (),
+) -> Summary:
+    """Make a dataset directory, continue it, add to it, or find it finished.
+
+    Args:
+        options: What, and where to.
+        configs: How.
+        prepare: What a decoding process does with a video; an importable function.
+        beam_options: Apache Beam's own, for the `beam` engine.
 
     Raises:
-        UserError: Bad input or settings, an output folder that is not ours, a
-            worker that died, or no video that could be prepared.
+        UserError: Bad input or settings, an output folder that is not ours, a shard
+            that cannot be made, or no video that could be prepared.
     """
     started = time.monotonic()
     if not options.out:
         raise UserError("--out must name the dataset directory. Received: nothing")
-    for name in config.flow:
-        get_preset(name)
-    inputs = discover(
-        options.protocol,
-        _path(options.videos),
-        _path(options.split_lists),
-        _path(options.csv),
-        options.seed,
+    _check_flow(options, configs)
+    task = make_task(options, configs)
+    if options.dry_run:
+        return _dry_run(task)
+    with output.locked(options.out):
+        if options.add:
+            task = make_task(options, configs)  # nobody else adds from here on
+            if not task.news:
+                return _finished(options.out)
+            output.write_addition(options.out, task.record)
+        elif output.open_output(options.out, task.settings):
+            return _finished(options.out)
+        _run(task, prepare, beam_options)
+        contents = _finish(task)
+    return _summary(contents, task.inputs.absent, time.monotonic() - started)
+
+
+def _check_flow(options: DatasetOptions, configs: Configs) -> None:
+    if not options.frames:
+        for name in configs.preparation.flow:
+            get_preset(name)
+
+
+def _finished(out: str) -> Summary:
+    """What a dataset holds that needs nothing done; a cheap look at its shards."""
+    with output.read_back(out) as folder:
+        manifest = Manifest.load(folder)
+        contents = Base.load(folder)
+    if not storage.is_remote(out):
+        manifest.verify(Path(out), full=False)
+        output.tidy_finished(out)
+    return _summary(contents, manifest.absent, 0.0)
+
+
+def _dry_run(task: Task) -> Summary:
+    """Say what would be done; write nothing."""
+    roles = Counter(video.roles for video in task.news)
+    classes = Counter(video.label for video in task.news)
+    print(
+        f"{len(task.news)} videos of {len(classes)} classes to prepare in "
+        f"{len(task.jobs)} shards; {len(task.inputs.unlisted)} files not listed, "
+        f"{task.inputs.absent} listed videos absent"
     )
-    out = Path(options.out)
-    if out.resolve().is_relative_to(inputs.folder.resolve()):
-        raise UserError(
-            f"--out must lie outside the video folder, which is only read. "
-            f"Received: {out}"
-        )
-    settings = plan.make_settings(options, config, inputs)
-    if plan.open_output(out, settings):
-        manifest = Manifest.load(out)
-        manifest.verify(out, full=False)
-        return _summary(manifest, out, 0.0)
-    jobs = plan.make_jobs(options, config, inputs)
-    _run(jobs, out, options.workers or _cores())
-    manifest = _finish(options, config, inputs, jobs)
-    return _summary(manifest, out, time.monotonic() - started)
+    splits = len(next(iter(roles), ""))
+    for split in range(splits):
+        counts: Counter[str] = Counter()
+        for letters, count in roles.items():
+            counts[ROLES[letters[split]]] += count
+        parts = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
+        print(f"split {split + 1}: {parts}")
+    few = ", ".join(f"{name} {count}" for name, count in sorted(classes.items())[:10])
+    print(f"videos by class: {few}{', ...' if len(classes) > 10 else ''}")
+    _print_estimate(task, task.jobs, _workers(task.options))
+    return _summary(task.base, task.inputs.absent, 0.0)
 
 
-def _path(text: str) -> Path | None:
-    return Path(text) if text else None
-
-
-def _cores() -> int:
-    """Cores that this process may use: in a container, fewer than there are."""
+def _workers(options: DatasetOptions) -> int:
+    """Processes at once: in a container, fewer cores may be ours than there are."""
+    if options.workers:
+        return options.workers
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _run(jobs: list[Job], out: Path, workers: int) -> None:
+def _print_estimate(task: Task, jobs: list[Job], workers: int) -> None:
+    with Decoder(task.configs.limits) as decoder:
+        found = estimate.measure(jobs, decoder)
+    if found:
+        print(found.text(workers, task.options.out), flush=True)
+
+
+def _run(task: Task, prepare: Prepare, beam_options: Sequence[str]) -> None:
     """Make the shards that are not there yet, under a progress bar."""
-    todo = [job for job in jobs if read_entry(out, job["file"]) is None]
-    videos, left = (sum(len(job["videos"]) for job in part) for part in (jobs, todo))
-    rejected = 0
-    with tqdm(total=videos, initial=videos - left, unit="video", desc=out.name) as bar:
+    options, workers = task.options, _workers(task.options)
+    todo = [job for job in task.jobs if read_entry(options.out, job["file"]) is None]
+    videos, left = (
+        sum(len(job["videos"]) for job in part) for part in (task.jobs, todo)
+    )
+    if prepare is prepare_item:
+        _print_estimate(task, todo, workers)
+    if len(todo) < workers and left > len(todo):
+        print(
+            f"note: {len(todo)} shards keep {len(todo)} of {workers} workers busy; a "
+            "lower --shard_videos makes more of them",
+            file=sys.stderr,
+        )
+    with tqdm(
+        total=videos, initial=videos - left, unit="video", desc=options.dataset_name
+    ) as bar:
+        progress = _Progress(bar)
+        if options.engine == "beam":
+            from data_prep import beam_engine
 
-        def progress(reason: str | None) -> None:
-            nonlocal rejected
-            if reason:
-                rejected += 1
-                bar.set_postfix(rejected=rejected, refresh=False)
-            bar.update()
-
-        run_jobs(todo, workers, progress)
+            beam_engine.run_jobs(todo, workers, beam_options, progress, prepare)
+        else:
+            supervisor.run_jobs(todo, workers, progress, prepare)
 
 
-def _finish(
-    options: DatasetOptions, config: PreparationConfig, inputs: Inputs, jobs: list[Job]
-) -> Manifest:
-    """Write labels, ledger and, last of all, the manifest."""
-    out = Path(options.out)
-    entries = [_entry(out, job["file"]) for job in jobs]
+class _Progress:
+    """Keeps the bar, and says at once what befalls a video unexpectedly."""
+
+    def __init__(self, bar: tqdm) -> None:
+        self._bar = bar
+        self._started = time.monotonic()
+        self._pairs = 0
+        self._bad = 0
+
+    def __call__(self, outcome: Outcome) -> None:
+        self._pairs += outcome.pairs
+        self._bad += outcome.reason is not None
+        if outcome.detail:
+            self._bar.write(
+                f"{outcome.id}: {outcome.reason}: {outcome.detail}", file=sys.stderr
+            )
+        seconds = max(time.monotonic() - self._started, 1e-3)
+        rate = f"{self._pairs / seconds:.0f}"
+        self._bar.set_postfix({"pairs/s": rate, "bad": self._bad}, refresh=False)
+        self._bar.update()
+
+
+def _finish(task: Task) -> Base:
+    """Write tables and, last of all, the manifest.
+
+    Returns:
+        What the dataset holds now.
+    """
+    options, config = task.options, task.configs.preparation
+    entries = [_entry(options.out, job["file"]) for job in task.jobs]
+    index = [Indexed(**row) for entry in entries for row in entry["videos"]]
     rejected = [Rejected(**row) for entry in entries for row in entry["rejected"]]
-    shards = tuple(Shard(**entry["shard"]) for entry in entries if entry["shard"])
-    prepared = sum(shard.videos for shard in shards)
-    expected = sum(len(job["videos"]) for job in jobs)
-    if prepared + len(rejected) != expected:
+    if len(index) + len(rejected) != len(task.news):
         raise RuntimeError(
-            f"{prepared} videos in shards and {len(rejected)} in the ledger must be "
-            f"{expected} together"
+            f"{len(index)} videos in shards and {len(rejected)} in the ledger must be "
+            f"{len(task.news)} together"
         )
-    rejected += [Rejected(name, "unlisted") for name in inputs.unlisted]
-    write_ledger(out, rejected)
-    if not shards:
+    named = {row.path for row in task.base.ledger}
+    rejected += [
+        Rejected(name, UNLISTED) for name in task.inputs.unlisted if name not in named
+    ]
+    shards = [Shard(**entry["shard"]) for entry in entries if entry["shard"]]
+    contents = Base(
+        task.labels,
+        (*task.base.shards, *shards),
+        (*task.base.index, *index),
+        (*task.base.ledger, *rejected),
+    )
+    if not contents.shards:
+        output.write_ledger_alone(options.out, contents.ledger)
         raise UserError(
-            f"none of the {expected} videos could be prepared: {out / LEDGER} says why"
+            f"none of the {len(task.news)} videos could be prepared: "
+            f"{storage.join(options.out, LEDGER)} says why"
         )
-    write_text(out / LABELS, "".join(f"{label}\n" for label in inputs.labels))
     manifest = Manifest(
         schema=SCHEMA,
         name=options.dataset_name,
         protocol=options.protocol,
-        labels=inputs.labels,
-        videos=prepared,
-        absent=inputs.absent,
-        shards=shards,
-        flow=plan.flow_fields(config),
-        layout="snippet",
+        labels=task.labels,
+        videos=len(contents.index),
+        absent=task.inputs.absent,
+        shards=contents.shards,
+        flow=plan.flow_fields(config, options),
+        layout=config.layout,
         snippets=config.snippets,
         rgb_per_snippet=config.rgb_per_snippet,
         size=config.size,
         flip=config.flip,
+        inputs=len(contents.index) + len(contents.ledger),
     )
-    manifest.save(out)
-    _forget_entries(out)
-    return manifest
+    tables = (contents.index, contents.ledger)
+    output.finish(options.out, manifest, *tables, task.settings)
+    return contents
 
 
-def _entry(out: Path, file: str) -> Entry:
-    entry = read_entry(out, file)
+def _entry(out: str, file: str) -> Entry:
+    entry = read_entry(out, file, full=False)
     if entry is None:
-        raise UserError(f"{out / file} was altered while the dataset was made")
+        raise UserError(
+            f"{storage.join(out, file)} was altered while the dataset was made: the "
+            "same command makes it again"
+        )
     return entry
 
 
-def _forget_entries(out: Path) -> None:
-    """Leave only the settings, by which a later run knows the dataset."""
-    for item in (out / WORK).iterdir():
-        if item.name != plan.SETTINGS:
-            item.unlink()
-
-
-def _summary(manifest: Manifest, out: Path, seconds: float) -> Summary:
+def _summary(contents: Base, absent: int, seconds: float) -> Summary:
+    unlisted = sum(row.reason == UNLISTED for row in contents.ledger)
     return Summary(
-        videos=manifest.videos,
-        shards=len(manifest.shards),
-        rejected=len(read_ledger(out)),
-        absent=manifest.absent,
+        videos=len(contents.index),
+        shards=len(contents.shards),
+        bad=len(contents.ledger) - unlisted,
+        unlisted=unlisted,
+        kept=sum(row.errors > 0 for row in contents.index),
+        absent=absent,
         seconds=seconds,
-        bytes=sum(shard.bytes for shard in manifest.shards),
+        bytes=sum(shard.bytes for shard in contents.shards),
     )

@@ -1,121 +1,105 @@
-"""The local supervisor: one spawned process per shard, so many at once.
+"""The local supervisor: so many shard jobs at once, each with a decoding process.
 
-    run_jobs(jobs, workers=2, progress=lambda rejected: bar.update())
+    run_jobs(jobs, workers=2, progress=lambda outcome: bar.update())
 
-Plain processes, because a pool loses every job when one worker crashes.
+A thread per worker runs jobs and writes shards; everything that takes time or may
+crash happens in the worker's decoding process. No process pool: a pool loses every
+job when one process crashes.
 """
 
-import json
-import multiprocessing
-import signal
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+import queue
+import threading
+from collections.abc import Callable, Sequence
 
-from data_prep.job import Job, run_job
+from data_prep.isolated import Decoder, Prepare, ProcessLimits, StoppedError
+from data_prep.item import prepare_item
+from data_prep.job import Job, Outcome, run_job
 from stfn_keras.errors import UserError
 
 
-@dataclass
-class _Worker:
-    job: Job
-    process: BaseProcess
-    done: bool = False
-
-
 def run_jobs(
-    jobs: Sequence[Job], workers: int, progress: Callable[[str | None], None]
+    jobs: Sequence[Job],
+    workers: int,
+    progress: Callable[[Outcome], None],
+    prepare: Prepare = prepare_item,
 ) -> None:
-    """Run shard jobs in child processes until all are done.
+    """Run shard jobs until all are done.
 
     Args:
         jobs: Descriptions of shards.
-        workers: Processes at once, 1 or more.
-        progress: Called after each video with None, or with why it is rejected.
+        workers: Decoding processes at once, 1 or more.
+        progress: Called in the calling thread after each video.
+        prepare: What the processes do with a video; an importable function.
 
     Raises:
-        UserError: A worker failed or died; names its shard. The others are stopped,
-            and what they finished stays.
+        UserError: A shard cannot be made; names it. The others are stopped, and what
+            they finished stays.
     """
-    waiting = deque(jobs)
-    running: dict[Connection, _Worker] = {}
+    waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    for job in jobs:
+        waiting.put(job)
+    # An outcome, an error that ends the run, or None from a worker that is done.
+    events: queue.SimpleQueue[Outcome | Exception | None] = queue.SimpleQueue()
+    team = [
+        _Worker(waiting, events, Decoder(ProcessLimits(**job["limits"]), prepare))
+        for job in jobs[:workers]
+    ]
     try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                connection, worker = _start(waiting.popleft())
-                running[connection] = worker
-            ready = wait(list(running))
-            for connection in [c for c in running if c in ready]:
-                if not _receive(connection, running[connection], progress):
-                    del running[connection]
+        for worker in team:
+            worker.start()
+        working = len(team)
+        while working:
+            event = events.get()
+            if isinstance(event, Exception):
+                raise event
+            if event is None:
+                working -= 1
+            else:
+                progress(event)
     finally:
-        for worker in running.values():
-            worker.process.terminate()
-        for worker in running.values():
-            worker.process.join()
+        for worker in team:
+            worker.stop()
+        for worker in team:
+            worker.join()
 
 
-def _start(job: Job) -> tuple[Connection, _Worker]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(job, theirs), daemon=True)
-    with _interrupts_held():
-        process.start()
-    # The last copy of their end must be theirs, for its death to be seen.
-    theirs.close()
-    return ours, _Worker(job, process)
+class _Worker:
+    """A thread that runs one job after another."""
 
+    def __init__(
+        self, waiting: queue.SimpleQueue, events: queue.SimpleQueue, decoder: Decoder
+    ) -> None:
+        self._waiting = waiting
+        self._events = events
+        self._decoder = decoder
+        self._thread = threading.Thread(target=self._run)
 
-def _receive(
-    connection: Connection, worker: _Worker, progress: Callable[[str | None], None]
-) -> bool:
-    """Take one message; return whether more are to come."""
-    file = worker.job["file"]
-    try:
-        message = json.loads(connection.recv_bytes())
-    except EOFError:
-        connection.close()
-        worker.process.join()
-        if not worker.done:
-            raise UserError(
-                f"the worker of shard {file} must end by itself. It died with exit "
-                f"code {worker.process.exitcode}; the same command continues, and "
-                "fewer --workers need less memory"
-            ) from None
-        return False
-    if "failed" in message:
-        raise UserError(f"shard {file} cannot be made: {message['failed']}")
-    if "done" in message:
-        worker.done = True
-    else:
-        progress(message["rejected"])
-    return True
+    def start(self) -> None:
+        self._thread.start()
 
+    def stop(self) -> None:
+        self._decoder.stop()
 
-def _work(job: Job, connection: Connection) -> None:
-    """Run in the child process."""
+    def join(self) -> None:
+        if self._thread.ident:  # an interrupt may come before it starts
+            self._thread.join()
 
-    def send(**message: object) -> None:
-        connection.send_bytes(json.dumps(message).encode())
-
-    try:
-        run_job(job, lambda rejected: send(rejected=rejected))
-        send(done=True)
-    except BrokenPipeError:
-        # The supervisor is gone, and with it the one who asked.
-        return
-    except (RuntimeError, OSError) as error:
-        send(failed=" ".join(str(error).split()))
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Start children deaf to Ctrl-C: the supervisor stops them itself."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    def _run(self) -> None:
+        job: Job = {}
+        try:
+            with self._decoder:
+                while True:
+                    job = self._waiting.get_nowait()
+                    run_job(job, self._events.put, self._decoder)
+        except (queue.Empty, StoppedError):
+            self._events.put(None)
+        except (UserError, OSError) as error:
+            reason = " ".join(str(error).split())
+            self._events.put(
+                UserError(
+                    f"shard {job['file']} cannot be made: {reason}; the same command "
+                    "continues"
+                )
+            )
+        except Exception as error:
+            self._events.put(error)

@@ -1,5 +1,6 @@
 """A small video folder, and ways to prepare and read it."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep.plan import DatasetOptions
+from data_prep.isolated import ProcessLimits
+from data_prep.item import prepare_item
+from data_prep.plan import Configs, DatasetOptions
 from data_prep.prepare import Summary, prepare_dataset
 from stfn_keras.config import PreparationConfig
 from stfn_keras.data.records import decode_example, read_records
+from stfn_keras.video.limits import DecodingConfig
 
 
 @pytest.fixture(scope="session")
@@ -41,20 +45,26 @@ def clips(tmp_path_factory) -> Path:
 def prepare(clips) -> Callable[..., Summary]:
     """A function that prepares the clips, with options or settings of one's own."""
 
-    def run(out: Path, **changes) -> Summary:
-        settings = {"snippets": 3, "pairs": 2}
-        fields = PreparationConfig.__dataclass_fields__
-        settings |= {key: changes.pop(key) for key in list(changes) if key in fields}
+    def run(out: Path | str, prepare=prepare_item, **changes) -> Summary:
+        parts = []
+        for cls, settings in (
+            (PreparationConfig, {"snippets": 3, "pairs": 2}),
+            (DecodingConfig, {}),
+            (ProcessLimits, {}),
+        ):
+            names = [field.name for field in dataclasses.fields(cls)]
+            chosen = {key: changes.pop(key) for key in names if key in changes}
+            parts.append(cls(**{**settings, **chosen}))
         options = {
-            "videos": str(clips),
             "out": str(out),
             "name": "tiny",
             "shard_videos": 4,
             "workers": 1,
         }
-        return prepare_dataset(
-            DatasetOptions(**{**options, **changes}), PreparationConfig(**settings)
-        )
+        if "frames" not in changes:
+            options["videos"] = str(clips)
+        options = DatasetOptions(**{**options, **changes})
+        return prepare_dataset(options, Configs(*parts), prepare=prepare)
 
     return run
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import plan
+from data_prep import output, plan
 from data_prep.job import WORK, run_job
+from data_prep.plan import Configs
 from stfn_keras.data.ledger import Rejected, read_ledger
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.protocols import discover
@@ -68,7 +69,7 @@ def test_a_finished_dataset_is_left_alone(tmp_path, prepare):
     first = prepare(tmp_path / "a", limit=2)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*")}
     again = prepare(tmp_path / "a", limit=2, workers=2)
-    assert (again.videos, again.rejected) == (first.videos, first.rejected)
+    assert (again.videos, again.bad) == (first.videos, first.bad)
     assert again.seconds == 0.0
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
@@ -77,12 +78,14 @@ def test_an_unfinished_dataset_is_continued(tmp_path, clips, prepare, dataset):
     """One shard is whole, one was altered after it was written, the rest are not."""
     out = tmp_path / "half"
     shutil.copytree(dataset / WORK, out / WORK)
-    settings = json.loads((out / WORK / plan.SETTINGS).read_text())
-    config = Manifest.load(dataset).preparation
+    settings = json.loads((out / WORK / output.SETTINGS).read_text())
+    configs = Configs(Manifest.load(dataset).preparation)
     options = plan.DatasetOptions(
         out=str(out), name="tiny", shard_videos=settings["shard_videos"]
     )
-    jobs = plan.make_jobs(options, config, discover("folder", clips))
+    inputs = discover("folder", clips)
+    videos = plan.taken(inputs.videos)
+    jobs = plan.make_jobs(options, configs, clips, videos, inputs.labels)
     for job in jobs[:2]:
         run_job(job, lambda rejected: None)
     whole, altered = (out / job["file"] for job in jobs[:2])
@@ -92,7 +95,8 @@ def test_an_unfinished_dataset_is_continued(tmp_path, clips, prepare, dataset):
     prepare(out)
     assert contents(out) == contents(dataset)
     assert whole.stat().st_ino == before
-    assert [path.name for path in (out / WORK).iterdir()] == [plan.SETTINGS]
+    left = {path.name for path in (out / WORK).iterdir()} - {"lock"}
+    assert left == {output.SETTINGS}
 
 
 @pytest.mark.parametrize(
@@ -184,5 +188,5 @@ def test_two_real_clips(tmp_path, real_data, prepare):
         split_lists=str(real_data / "ucfTrainTestlist"),
         limit=2,
     )
-    assert (summary.videos, summary.rejected) == (2, 0)
+    assert (summary.videos, summary.bad) == (2, 0)
     assert Manifest.load(tmp_path / "real").splits == 3

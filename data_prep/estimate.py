@@ -1,0 +1,122 @@
+"""What a preparation will take, from a few of its videos, before it starts.
+
+    estimate = measure(jobs, decoder)
+    print(estimate)  # about 3 h on 2 workers, 5.9 GB
+
+Two trials per video, one snippet and then three, tell the cost of decoding from the
+cost of a snippet, whatever the flow preset and the video's length.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.isolated import Decoder
+from data_prep.job import Job, make_item
+from stfn_keras import storage
+from stfn_keras.video.decode import VideoError
+
+TRIALS = 3  # videos
+WORTHWHILE = 16  # videos: fewer are done before an estimate is
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a preparation will take, give or take a third.
+
+    Attributes:
+        videos: To prepare.
+        cpu_seconds: On one core, all videos together.
+        bytes: Of all shards.
+    """
+
+    videos: int
+    cpu_seconds: float
+    bytes: float
+
+    def text(self, workers: int, out: str) -> str:
+        """One line for people, with what the disk has left."""
+        seconds = self.cpu_seconds / workers
+        line = (
+            f"estimate: {self.videos} videos, about {duration(seconds)} with "
+            f"{workers} workers, {size(self.bytes)}"
+        )
+        if storage.is_remote(out):
+            return line
+        free = shutil.disk_usage(_existing(Path(out))).free
+        line += f" of {size(free)} free"
+        return line + (": too little" if self.bytes > free else "")
+
+
+def measure(jobs: Sequence[Job], decoder: Decoder) -> Estimate | None:
+    """Try a few videos, evenly spread.
+
+    Returns:
+        None where an estimate is not worth its time, or no trial succeeds.
+
+    Raises:
+        UserError: As `Decoder.prepare`.
+    """
+    pairs = [(job, video) for job in jobs for video in job["videos"]]
+    if len(pairs) < WORTHWHILE or pairs[0][0]["frames_bound"]:
+        return None
+    step = len(pairs) // TRIALS
+    costs = []
+    for job, video in pairs[:: max(step, 1)][:TRIALS]:
+        try:
+            costs.append(_cost(job, video, decoder))
+        except VideoError:
+            continue
+    if not costs:
+        return None
+    seconds, total = (sum(column) / len(costs) for column in zip(*costs, strict=True))
+    return Estimate(len(pairs), seconds * len(pairs), total * len(pairs))
+
+
+def _cost(job: Job, video: dict, decoder: Decoder) -> tuple[float, float]:
+    """CPU seconds and bytes of a video's whole record."""
+    config = {**job["config"], "layout": "snippet"}
+    snippets = config["snippets"]
+    one, three = [snippets // 2], [0, snippets // 2, snippets - 1]
+    item = {**make_item(job, video), "config": config}
+    record, first = decoder.prepare({**item, "select": one})
+    longer, second = decoder.prepare({**item, "select": three})
+    decoded = max(first["cpu"], 1e-3)
+    # The first trial reads one and a half times through the video, the second twice.
+    apart = max(second["pairs"] - 4 / 3 * first["pairs"], 1)
+    pair = max(second["cpu"] - 4 / 3 * first["cpu"], 0.0) / apart
+    decoded = max(first["cpu"] - first["pairs"] * pair, 1e-3) / 1.5
+    if job["config"]["layout"] == "dense":
+        fields = len(config["flow"])
+        count = fields * (second["frames"] - 1)
+        snippet = len(longer) / len(three)
+        share = snippet / config["pairs"]
+        return 2 * decoded + count * pair, share * second["frames"]
+    # As if no snippet shared a pair with its neighbour, which short videos' do.
+    distinct = min(snippets * config["pairs"], second["frames"] - 1)
+    count = distinct * len(config["flow"])
+    return 2 * decoded + count * pair, len(longer) / len(three) * snippets
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 40 s, 12 min, 3.5 h, 2.1 days."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.{1 if length > 60 else 0}f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def size(count: float) -> str:
+    """Bytes in words: 391 MB, 5.9 GB."""
+    for unit, length in (("TB", 1e12), ("GB", 1e9)):
+        if count >= length:
+            return f"{count / length:.1f} {unit}"
+    return f"{count / 1e6:.0f} MB"
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,88 @@
+"""One video in, one record out: what the decoding process does.
+
+record, info = prepare_item({"path": "clips/Walk/a.avi", "id": "Walk/a.avi", ...})
+"""
+
+from pathlib import Path
+from typing import Any
+
+from stfn_keras.config import PreparationConfig
+from stfn_keras.data.records import encode_example
+from stfn_keras.video.limits import DecodingConfig
+from stfn_keras.video.prepare import PreparedVideo, prepare_video
+
+Item = dict[str, Any]
+
+
+def prepare_item(item: Item) -> tuple[bytes, dict[str, Any]]:
+    """Decode a video, compute its flow, and encode its record.
+
+    Args:
+        item: JSON throughout: `path`, `id`, `label` (an index), `label_text`, `group`,
+            `roles`, `segment` ([start, end] in seconds or None), `config`
+            (`PreparationConfig`), `decoding` (`DecodingConfig`), `frames_bound` (of
+            extracted flow in pixels; 0 where the path is a video) and, for an
+            estimate, `select` (snippets to make).
+
+    Returns:
+        A `tf.train.Example` of schema 1, and what the index says of the video:
+        `frames`, `rate`, `height`, `width`, `errors`; and `pairs`, how many flow
+        pairs the record holds, each once.
+
+    Raises:
+        VideoError: The video cannot be used.
+        UserError: The settings cannot be used.
+    """
+    config = PreparationConfig(
+        **{**item["config"], "flow": tuple(item["config"]["flow"])}
+    )
+    decoding = DecodingConfig(**item["decoding"])
+    path = Path(item["path"])
+    if item["frames_bound"]:
+        from stfn_keras.video.frames import prepare_frames
+
+        bound = item["frames_bound"]
+        prepared = prepare_frames(path, config, bound=bound, decoding=decoding)
+    else:
+        segment = tuple(item["segment"]) if item["segment"] else None
+        select = item.get("select")
+        prepared = prepare_video(
+            path, config, select, decoding=decoding, segment=segment
+        )
+    info = {
+        "frames": prepared.frames,
+        "rate": prepared.rate,
+        "height": prepared.height,
+        "width": prepared.width,
+        "errors": prepared.errors,
+        "pairs": _pairs(prepared, config),
+    }
+    return _example(item, config, prepared), info
+
+
+def _example(item: Item, config: PreparationConfig, prepared: PreparedVideo) -> bytes:
+    dense = config.layout == "dense"
+    rgb, flow = ("frame/rgb", "frame/flow/") if dense else ("snippet/rgb", "flow/")
+    features = {
+        "video/id": item["id"],
+        "video/label": item["label"],
+        "video/label_text": item["label_text"],
+        "video/group": item["group"],
+        "video/roles": item["roles"],
+        "video/frames": prepared.frames,
+        "video/rate": prepared.rate,
+        "video/height": prepared.height,
+        "video/width": prepared.width,
+        "snippet/frame": prepared.positions,
+        rgb: prepared.rgb,
+    }
+    fields = {flow + name: images for name, images in prepared.flow.items()}
+    return encode_example({**features, **fields})
+
+
+def _pairs(prepared: PreparedVideo, config: PreparationConfig) -> int:
+    """Flow pairs of the record, each once; overlapping snippets share theirs."""
+    if config.layout == "dense":
+        return len(prepared.flow) * (prepared.frames - 1)
+    pairs = {p + offset for p in prepared.positions for offset in range(config.pairs)}
+    return len(prepared.flow) * len(pairs)

@@ -1,0 +1,134 @@
+"""What one run has to do: a new dataset, the rest of one, or an addition to one.
+
+task = make_task(options, configs)
+task.jobs  # shards to make; those done before among them
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from data_prep import output, plan
+from data_prep.growth import Base
+from data_prep.job import Job
+from data_prep.plan import Configs, DatasetOptions
+from stfn_keras import storage
+from stfn_keras.data.inputs import Inputs, Video
+from stfn_keras.data.protocols import discover
+from stfn_keras.errors import UserError
+from stfn_keras.video.limits import DecodingConfig
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one run has to do.
+
+    Attributes:
+        options: As given.
+        configs: As given.
+        inputs: Everything that the protocol finds.
+        settings: By which the dataset is recognised when the run is repeated.
+        base: What the dataset holds already and keeps.
+        news: The videos to prepare, in the order that shards hold them.
+        labels: Of the whole dataset.
+        addition: Which addition this is, from 1; 0 if it is none.
+        jobs: One per shard of the news.
+    """
+
+    options: DatasetOptions
+    configs: Configs
+    inputs: Inputs
+    settings: dict[str, Any]
+    base: Base
+    news: list[Video]
+    labels: tuple[str, ...]
+    addition: int
+    jobs: list[Job]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """By which an unfinished addition is taken up again."""
+        return {
+            "number": self.addition,
+            "videos": [video.id for video in self.news],
+            "settings": self.settings,
+        }
+
+
+def make_task(options: DatasetOptions, configs: Configs) -> Task:
+    """Find the inputs, compare them with what is there, and cut them into jobs.
+
+    Raises:
+        UserError: Bad input or settings, or an output folder that is not ours.
+    """
+    begun = output.read_settings(options.out)
+    base = Base()
+    if options.add:
+        base = _base(options, begun)
+    inputs = discover(
+        options.protocol,
+        Path(options.source) if options.source else None,
+        Path(options.split_lists) if options.split_lists else None,
+        Path(options.csv) if options.csv else None,
+        options.seed,
+        bool(options.frames),
+        base.roles,
+    )
+    plan.check_labels(inputs.labels)
+    _check_apart(options.out, inputs.folder)
+    settings = plan.make_settings(options, configs, inputs)
+    addition, news = 0, plan.taken(inputs.videos, options.limit)
+    if options.add:
+        addition, news, base, settings = _addition(
+            options, inputs, settings, begun or {}, base
+        )
+    labels = base.all_labels(inputs.labels)
+    jobs = plan.make_jobs(options, configs, inputs.folder, news, labels, addition)
+    base = base.without({job["file"] for job in jobs}, {video.id for video in news})
+    return Task(options, configs, inputs, settings, base, news, labels, addition, jobs)
+
+
+def _check_apart(out: str, folder: Path) -> None:
+    inside = Path(out).resolve().is_relative_to(folder.resolve())
+    if inside and not storage.is_remote(out):
+        raise UserError(
+            f"--out must lie outside the video folder, which is only read. "
+            f"Received: {out}"
+        )
+
+
+def _base(options: DatasetOptions, begun: dict[str, Any] | None) -> Base:
+    if storage.is_remote(options.out):
+        raise UserError(
+            f"--add needs a dataset in a local folder. Received: {options.out}; add "
+            "there, then copy the folder"
+        )
+    if begun is None:
+        raise UserError(
+            f"--add needs a finished dataset in --out. Received: {options.out}, which "
+            "holds none; leave --add out to make one"
+        )
+    return Base.load(Path(options.out))
+
+
+def _addition(
+    options: DatasetOptions,
+    inputs: Inputs,
+    settings: dict[str, Any],
+    begun: dict[str, Any],
+    base: Base,
+) -> tuple[int, list[Video], Base, dict[str, Any]]:
+    """Number an addition and choose its videos, or take up the one that was begun."""
+    free = {"inputs", "labels"} | {item.name for item in fields(DecodingConfig)}
+    output.check_settings(begun, settings, but=free)
+    settings = {**settings, "labels": list(base.all_labels(inputs.labels))}
+    unfinished = output.read_addition(options.out)
+    if unfinished:
+        output.check_settings(unfinished["settings"], settings)
+        wanted = set(unfinished["videos"])
+        news = [v for v in plan.taken(inputs.videos) if v.id in wanted]
+        return unfinished["number"], news, base, unfinished["settings"]
+    number = begun.get("additions", 0) + 1
+    settings["additions"] = number
+    news = base.news(inputs, options.limit)
+    return number, news, base, settings
