@@ -4,14 +4,33 @@
     read_text(join("s3://bucket/ucf", "manifest.json"))
 
 A file is whole or absent: renamed into place locally, uploaded at once remotely.
-Addresses need `pip install stfn-keras[remote]`.
+Addresses need `pip install 'stfn-keras[remote]'`. Credentials and end points are those
+of the schemes' own tools: AWS_PROFILE, AWS_ENDPOINT_URL, fsspec's configuration, ...
 """
 
+import contextlib
+import errno
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from stfn_keras.errors import UserError
 from stfn_keras.files import write_text as write_local_text
+from stfn_keras.files import written_aside
+
+# By what an error of a scheme's library says of itself: what the user may do.
+_HINTS = {
+    "credentials": "log in with the scheme's own tool, such as `aws configure`, or "
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "bucket does not exist": "create the bucket first, or correct its name",
+    "connect": "check the network, and AWS_ENDPOINT_URL if it is set",
+    "timeout": "check the network, and AWS_ENDPOINT_URL if it is set",
+    "timed out": "check the network, and AWS_ENDPOINT_URL if it is set",
+    "denied": "ask for the right to read and write there",
+    "forbidden": "ask for the right to read and write there",
+    "notimplemented": "this scheme is read only: choose another",
+}
 
 
 def is_remote(location: str | Path) -> bool:
@@ -31,11 +50,40 @@ def put(local: Path, location: str) -> None:
         UserError: The place cannot be written, or its scheme needs a package.
     """
     if is_remote(location):
-        system, path = _remote(location)
-        system.put_file(str(local), path)
-        local.unlink()
-    else:
+        with _reporting(location, "written"):
+            system, path = _remote(location)
+            system.put_file(str(local), path)
+            system.invalidate_cache()
+            sent, stored = local.stat().st_size, int(system.info(path)["size"])
+            if sent != stored:
+                raise OSError(f"{stored} of {sent} bytes arrived")
+            local.unlink()
+        return
+    try:
         local.replace(location)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise UserError(
+                f"cannot write {location}: {error.strerror or error}"
+            ) from error
+        with written_aside(Path(location)) as aside:  # from another file system
+            shutil.copyfile(local, aside)
+        local.unlink()
+
+
+def get(location: str, local: Path) -> None:
+    """Copy a file to a local path; what it holds on an error is undefined.
+
+    Raises:
+        FileNotFoundError: There is none.
+        UserError: It cannot be read, or the local disk not be written.
+    """
+    if not is_remote(location):
+        shutil.copyfile(location, local)
+        return
+    with _reporting(location, "read"):
+        system, path = _remote(location)
+        system.get_file(path, str(local))
 
 
 def read_text(location: str) -> str:
@@ -43,54 +91,109 @@ def read_text(location: str) -> str:
 
     Raises:
         FileNotFoundError: There is none.
+        UserError: It cannot be read.
     """
     if is_remote(location):
-        system, path = _remote(location)
-        return system.cat_file(path).decode()
+        with _reporting(location, "read"):
+            system, path = _remote(location)
+            return system.cat_file(path).decode()
     return Path(location).read_text(encoding="utf-8")
 
 
 def write_text(location: str, text: str) -> None:
-    """Write a small text file, whole or not at all."""
+    """Write a small text file, whole or not at all.
+
+    Raises:
+        UserError: The place cannot be written.
+    """
     if is_remote(location):
-        system, path = _remote(location)
-        system.pipe_file(path, text.encode())
+        with _reporting(location, "written"):
+            system, path = _remote(location)
+            system.pipe_file(path, text.encode())
     else:
         write_local_text(Path(location), text)
 
 
 def size(location: str) -> int | None:
-    """Bytes of a file; None where there is none."""
+    """Bytes of a file; None where there is none.
+
+    Raises:
+        UserError: The store cannot be reached.
+    """
     try:
         if is_remote(location):
-            system, path = _remote(location)
-            system.invalidate_cache()
-            return int(system.info(path)["size"])
+            with _reporting(location, "read"):
+                system, path = _remote(location)
+                system.invalidate_cache()
+                found = system.info(path)
+                return int(found["size"]) if found["type"] == "file" else None
         return Path(location).stat().st_size
     except FileNotFoundError:
         return None
 
 
-def names(location: str) -> list[str]:
-    """Names of the files and folders inside a folder, sorted; [] where none is."""
+def sizes(location: str) -> dict[str, int]:
+    """Bytes of every file in a folder by name; {} where none is. One request.
+
+    Raises:
+        UserError: The store cannot be reached.
+    """
     try:
         if is_remote(location):
-            system, path = _remote(location)
-            system.invalidate_cache()
-            listed = system.ls(path, detail=False)
-            return sorted(item.rstrip("/").rpartition("/")[2] for item in listed)
+            with _reporting(location, "read"):
+                system, path = _remote(location)
+                system.invalidate_cache()
+                listed = system.ls(path, detail=True)
+                return {
+                    _name(item["name"]): int(item["size"])
+                    for item in listed
+                    if item["type"] == "file" and item["size"] is not None
+                }
+        return {
+            item.name: item.stat().st_size
+            for item in Path(location).iterdir()
+            if item.is_file()
+        }
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+
+
+def names(location: str) -> list[str]:
+    """Names of the files and folders inside a folder, sorted; [] where none is.
+
+    Raises:
+        UserError: The store cannot be reached.
+    """
+    try:
+        if is_remote(location):
+            with _reporting(location, "read"):
+                system, path = _remote(location)
+                system.invalidate_cache()
+                listed = [_name(item) for item in system.ls(path, detail=False)]
+                # A store may hold an empty object that stands for the folder.
+                return sorted({name for name in listed if name != _name(path)})
         return sorted(item.name for item in Path(location).iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
 def delete(location: str) -> None:
-    """Delete a file."""
+    """Delete a file.
+
+    Raises:
+        FileNotFoundError: There is none (some stores do not say so).
+        UserError: It cannot be deleted.
+    """
     if is_remote(location):
-        system, path = _remote(location)
-        system.rm_file(path)
+        with _reporting(location, "deleted"):
+            system, path = _remote(location)
+            system.rm_file(path)
     else:
         Path(location).unlink()
+
+
+def _name(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def _remote(location: str) -> tuple[Any, str]:
@@ -102,5 +205,34 @@ def _remote(location: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         raise UserError(
             f"{location} needs a package for its scheme: pip install "
-            f"'stfn-keras[remote]' ({error})"
+            f"'stfn-keras[remote]' ({_line(error)})"
         ) from error
+
+
+@contextlib.contextmanager
+def _reporting(location: str, done: str) -> Iterator[None]:
+    """Turn what a scheme's library raises into one line with a hint."""
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        # A missing file is an answer; a missing bucket is what the user must mend.
+        if done == "read" or "bucket" not in str(error):
+            raise
+        raise _user_error(location, done, error) from error
+    # Each scheme has a library with errors of its own, few of them OSErrors.
+    except Exception as error:
+        raise _user_error(location, done, error) from error
+
+
+def _user_error(location: str, done: str, error: Exception) -> UserError:
+    said = f"{type(error).__name__} {error}".lower()
+    hint = next((hint for word, hint in _HINTS.items() if word in said), "")
+    return UserError(
+        f"{location} cannot be {done}: {_line(error)}" + (hint and f"; {hint}")
+    )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
