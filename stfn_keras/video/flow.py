@@ -1,10 +1,12 @@
 """Optical flow by named, versioned presets, and its 8-bit code.
 
     field = compute("dis", previous_gray, next_gray)  # pixels per frame
+    field = compute("warped_dis", previous_gray, next_gray)  # less the camera's motion
     code = quantise(field)  # uint8, 128 is no motion
 
 A preset states every parameter of its algorithm, so that nothing rests on a
-library's defaults; its version rises when any of them changes.
+library's defaults; its version rises when any of them changes. A warped preset
+first removes the camera's motion (`stfn_keras.video.camera`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,6 +21,10 @@ import numpy as np
 
 from stfn_keras.config import FLOW_BOUND
 from stfn_keras.errors import UserError
+from stfn_keras.video.camera import CAMERA, align
+
+WARPED = "warped_"  # before the name of the preset computed after the warp
+EXTERNAL = "external"  # the field of flow that another program extracted
 
 # DIS at medium density crashes the process below this side, whatever the other.
 MINIMUM_SIDE = 16
@@ -60,30 +66,36 @@ class FlowPreset:
         name: What users and datasets call it.
         version: Raised whenever a parameter changes.
         algorithm: `dis`, `tvl1` or `deepflow`.
-        parameters: OpenCV's own parameter names and their values.
+        parameters: OpenCV's own parameter names and their values; those of the
+            camera's motion too where it is removed.
+        warped: Whether the camera's motion is removed first.
     """
 
     name: str
     version: int
     algorithm: str
     parameters: Mapping[str, Any]
+    warped: bool = False
 
 
 def _preset(name: str, algorithm: str, parameters: dict[str, Any]) -> FlowPreset:
     return FlowPreset(name, 1, algorithm, MappingProxyType(parameters))
 
 
+def _warped(preset: FlowPreset) -> FlowPreset:
+    parameters = MappingProxyType({**preset.parameters, **CAMERA})
+    return FlowPreset(WARPED + preset.name, 1, preset.algorithm, parameters, True)
+
+
+_PLAIN = (
+    _preset("dis", "dis", _DIS),
+    _preset("dis_fine", "dis", {**_DIS, "FinestScale": 0}),
+    _preset("tvl1", "tvl1", _TVL1),
+    _preset("tvl1_fast", "tvl1", {**_TVL1, "ScaleStep": 0.5, "Epsilon": 0.03}),
+    _preset("deepflow", "deepflow", {}),
+)
 FLOW_PRESETS: Mapping[str, FlowPreset] = MappingProxyType(
-    {
-        preset.name: preset
-        for preset in (
-            _preset("dis", "dis", _DIS),
-            _preset("dis_fine", "dis", {**_DIS, "FinestScale": 0}),
-            _preset("tvl1", "tvl1", _TVL1),
-            _preset("tvl1_fast", "tvl1", {**_TVL1, "ScaleStep": 0.5, "Epsilon": 0.03}),
-            _preset("deepflow", "deepflow", {}),
-        )
-    }
+    {preset.name: preset for preset in (*_PLAIN, *map(_warped, _PLAIN))}
 )
 
 
@@ -91,8 +103,15 @@ def get_preset(name: str) -> FlowPreset:
     """Look up a preset that the installed OpenCV can compute.
 
     Raises:
-        UserError: There is no such preset, or OpenCV lacks its algorithm.
+        UserError: There is no such preset, OpenCV lacks its algorithm, or the flow
+            was extracted by another program.
     """
+    if name == EXTERNAL:
+        raise UserError(
+            f"the flow field {EXTERNAL!r} was extracted by another program and cannot "
+            f"be computed here; use data prepared with one of "
+            f"{', '.join(FLOW_PRESETS)}, or give existing extractions by --frames"
+        )
     if name not in FLOW_PRESETS:
         raise UserError(
             f"--flow must name presets among {', '.join(FLOW_PRESETS)}. "
@@ -111,6 +130,10 @@ def get_preset(name: str) -> FlowPreset:
 
 def compute(preset: str, prev_gray: np.ndarray, next_gray: np.ndarray) -> np.ndarray:
     """Compute the motion from one frame to the next.
+
+    A warped preset gives the motion that is left once the next frame is warped back
+    by the camera's motion: none where that leaves no data, and the plain preset's
+    where the camera stands still or its motion cannot be told.
 
     Args:
         preset: A name in `FLOW_PRESETS`.
@@ -131,11 +154,16 @@ def compute(preset: str, prev_gray: np.ndarray, next_gray: np.ndarray) -> np.nda
             f"pixels or more. Received: {prev_gray.shape} and {next_gray.shape}"
         )
     with single_thread():
-        algorithm = _algorithm(preset)
-        # DIS overwrites its own scales on small frames, and would keep them.
-        for parameter, value in FLOW_PRESETS[preset].parameters.items():
-            getattr(algorithm, f"set{parameter}")(value)
-        return algorithm.calc(prev_gray, next_gray, None)
+        if not get_preset(preset).warped:
+            return _flow(preset, prev_gray, next_gray)
+        base = preset.removeprefix(WARPED)
+        warped = align(prev_gray, next_gray)
+        if warped is None:
+            return _flow(base, prev_gray, next_gray)
+        aligned, seen = warped
+        field = _flow(base, prev_gray, aligned)
+        field[~seen] = 0.0
+        return field
 
 
 @contextmanager
@@ -151,6 +179,14 @@ def single_thread() -> Iterator[None]:
             cv2.setNumThreads(threads)
 
 
+def _flow(name: str, prev_gray: np.ndarray, next_gray: np.ndarray) -> np.ndarray:
+    algorithm = _algorithm(name)
+    # DIS overwrites its own scales on small frames, and would keep them.
+    for parameter, value in FLOW_PRESETS[name].parameters.items():
+        getattr(algorithm, f"set{parameter}")(value)
+    return algorithm.calc(prev_gray, next_gray, None)
+
+
 @cache
 def _algorithm(name: str) -> Any:
     preset = get_preset(name)
@@ -159,6 +195,24 @@ def _algorithm(name: str) -> Any:
     if preset.algorithm == "tvl1":
         return cv2.optflow.createOptFlow_DualTVL1()
     return cv2.optflow.createOptFlow_DeepFlow()
+
+
+def external_field(bound: float, pairs: int) -> dict[str, Any]:
+    """Describe flow that another program extracted, as a manifest's flow field.
+
+    Args:
+        bound: The motion, in pixels per frame at the size it was extracted at, that
+            its images code by 255.
+        pairs: Flow pairs per snippet.
+    """
+    return {
+        "preset": EXTERNAL,
+        "version": 1,
+        "parameters": {"code": "round(255 (f + b) / (2 b))", "source_bound": bound},
+        "opencv": cv2.__version__,
+        "bound": FLOW_BOUND,
+        "pairs": pairs,
+    }
 
 
 def quantise(flow: np.ndarray) -> np.ndarray:

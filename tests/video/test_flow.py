@@ -1,5 +1,6 @@
 """Presets give the right motion, and the 8-bit code is exact where it must be."""
 
+import json
 from types import SimpleNamespace
 
 import cv2
@@ -9,7 +10,8 @@ import pytest
 from stfn_keras.errors import UserError
 from stfn_keras.video import flow
 
-QUICK = ("dis", "dis_fine", "tvl1_fast", "deepflow")
+QUICK = ("dis", "dis_fine", "tvl1_fast", "deepflow", "warped_dis")
+PLAIN = tuple(n for n, preset in flow.FLOW_PRESETS.items() if not preset.warped)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def moved(texture: np.ndarray, right: int, down: int) -> tuple[np.ndarray, np.nd
     return np.ascontiguousarray(first), np.ascontiguousarray(second)
 
 
-@pytest.mark.parametrize("preset", flow.FLOW_PRESETS)
+@pytest.mark.parametrize("preset", PLAIN)
 @pytest.mark.parametrize(("right", "down"), [(3, 0), (-2, 1)])
 def test_known_translation(texture, preset, right, down):
     field = flow.compute(preset, *moved(texture, right, down))
@@ -86,7 +88,7 @@ def test_frames_of_two_sizes_are_refused():
 
 def test_presets_state_every_parameter_that_can_be_set():
     """Guards against resting on a library's defaults."""
-    for preset in flow.FLOW_PRESETS.values():
+    for preset in (flow.FLOW_PRESETS[name] for name in PLAIN):
         algorithm = flow._algorithm(preset.name)
         settable = {name[3:] for name in dir(algorithm) if name.startswith("set")}
         # Warm starts would make a result depend on order.
@@ -104,6 +106,36 @@ def test_parameters_are_opencvs_own(texture):
         frames = moved(texture, 2, 1)
         expected = original.calc(*frames, None)
         np.testing.assert_array_equal(flow.compute(name, *frames), expected)
+
+
+def test_every_preset_has_a_warped_one():
+    warped = {f"warped_{name}" for name in PLAIN}
+    assert set(flow.FLOW_PRESETS) == {*PLAIN, *warped}
+    assert len(flow.FLOW_PRESETS) == 10
+    for name in PLAIN:
+        preset = flow.get_preset(f"warped_{name}")
+        base = flow.get_preset(name)
+        assert (preset.version, preset.algorithm) == (1, base.algorithm)
+        assert base.parameters.items() <= preset.parameters.items()
+        assert preset.parameters["RansacThreshold"] == 1.0
+        json.dumps(dict(preset.parameters))  # goes into the manifest
+
+
+def test_external_flow_cannot_be_computed_here():
+    with pytest.raises(UserError, match="extracted by another program.*--frames"):
+        flow.get_preset("external")
+    frame = np.zeros((32, 32), np.uint8)
+    with pytest.raises(UserError, match="extracted by another program"):
+        flow.compute("external", frame, frame)
+
+
+def test_external_flow_is_described_as_any_other():
+    field = flow.external_field(15.0, 5)
+    assert field["preset"] == "external"
+    assert field["parameters"]["source_bound"] == 15.0
+    assert (field["bound"], field["pairs"], field["version"]) == (20.0, 5, 1)
+    assert field["opencv"] == cv2.__version__
+    json.dumps(field)
 
 
 def test_unknown_preset_names_those_there_are():
