@@ -113,7 +113,7 @@ def check_settings(
     for key in settings:
         if key not in but and begun.get(key) != settings[key]:
             hint = "choose another folder, or the settings of before"
-            if key in ("inputs", "labels"):
+            if key == "inputs":
                 hint += "; --add brings new videos into a finished dataset"
             raise UserError(
                 f"--out holds a dataset with other settings: {key} was "

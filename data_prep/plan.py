@@ -200,7 +200,6 @@ def make_settings(
         "name": options.dataset_name,
         "protocol": options.protocol,
         "shard_videos": options.shard_videos,
-        "labels": inputs.labels,
         "inputs": f"{len(listed)} videos, digest {digest.hexdigest()[:16]}",
         **asdict(configs.preparation),
         **asdict(configs.decoding),

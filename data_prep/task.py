@@ -62,9 +62,11 @@ def make_task(options: DatasetOptions, configs: Configs) -> Task:
         UserError: Bad input or settings, or an output folder that is not ours.
     """
     begun = output.read_settings(options.out)
-    base = Base()
-    if options.add:
-        base = _base(options, begun)
+    base = _base(options, begun) if options.add else Base()
+    # A folder that grew keeps the sides that its groups had when each came in.
+    grown = base
+    if begun and begun.get("additions"):
+        grown = Base.load(Path(options.out))
     inputs = discover(
         options.protocol,
         Path(options.source) if options.source else None,
@@ -72,7 +74,7 @@ def make_task(options: DatasetOptions, configs: Configs) -> Task:
         Path(options.csv) if options.csv else None,
         options.seed,
         bool(options.frames),
-        base.roles,
+        grown.roles,
     )
     plan.check_labels(inputs.labels)
     _check_apart(options.out, inputs.folder)
@@ -119,9 +121,8 @@ def _addition(
     base: Base,
 ) -> tuple[int, list[Video], Base, dict[str, Any]]:
     """Number an addition and choose its videos, or take up the one that was begun."""
-    free = {"inputs", "labels"} | {item.name for item in fields(DecodingConfig)}
+    free = {"inputs"} | {item.name for item in fields(DecodingConfig)}
     output.check_settings(begun, settings, but=free)
-    settings = {**settings, "labels": list(base.all_labels(inputs.labels))}
     unfinished = output.read_addition(options.out)
     if unfinished:
         output.check_settings(unfinished["settings"], settings)

@@ -115,7 +115,8 @@ import multiprocessing, threading, time
 if __name__ == "__main__":
     decoder = Decoder(prepare=faulty_decoders.quick_or_faulty)
     decoder.prepare({"id": "a", "path": "a"})
-    threading.Thread(target=decoder.prepare, args=({"id": "s", "path": "NAME"},)).start()
+    spin = {"id": "s", "path": "NAME"}
+    threading.Thread(target=decoder.prepare, args=(spin,)).start()
     time.sleep(0.3)
     print(multiprocessing.active_children()[0].pid, flush=True)
     time.sleep(60)
