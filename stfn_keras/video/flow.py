@@ -197,24 +197,6 @@ def _algorithm(name: str) -> Any:
     return cv2.optflow.createOptFlow_DeepFlow()
 
 
-def external_field(bound: float, pairs: int) -> dict[str, Any]:
-    """Describe flow that another program extracted, as a manifest's flow field.
-
-    Args:
-        bound: The motion, in pixels per frame at the size it was extracted at, that
-            its images code by 255.
-        pairs: Flow pairs per snippet.
-    """
-    return {
-        "preset": EXTERNAL,
-        "version": 1,
-        "parameters": {"code": "round(255 (f + b) / (2 b))", "source_bound": bound},
-        "opencv": cv2.__version__,
-        "bound": FLOW_BOUND,
-        "pairs": pairs,
-    }
-
-
 def quantise(flow: np.ndarray) -> np.ndarray:
     """Code flow in pixels per frame as uint8: clip(rint(127 f / 20) + 128, 1, 255).
 

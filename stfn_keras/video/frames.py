@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,10 +32,30 @@ from stfn_keras.video.prepare import (
     snippet_positions,
 )
 
+CODE = "round(255 (f + b) / (2 b))"  # of flow images; f in pixels, b the bound
+
 _NAME = re.compile(r"(img_|image_|flow_x_|flow_y_|x_|y_|)(\d+)\.(jpe?g|png)", re.I)
 _KINDS = {"flow_x_": "u", "x_": "u", "flow_y_": "v", "y_": "v"}
 _FOLDERS = {"flow_x": "u", "flow_y": "v"}
 _PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def external_field(bound: float, pairs: int) -> dict[str, Any]:
+    """Describe flow that another program extracted, as a manifest's flow field.
+
+    Args:
+        bound: The motion, in pixels per frame at the size it was extracted at, that
+            its images code by 255.
+        pairs: Flow pairs per snippet.
+    """
+    return {
+        "preset": flow.EXTERNAL,
+        "version": 1,
+        "parameters": {"code": CODE, "source_bound": bound},
+        "opencv": cv2.__version__,
+        "bound": flow.FLOW_BOUND,
+        "pairs": pairs,
+    }
 
 
 def prepare_frames(

@@ -129,15 +129,6 @@ def test_external_flow_cannot_be_computed_here():
         flow.compute("external", frame, frame)
 
 
-def test_external_flow_is_described_as_any_other():
-    field = flow.external_field(15.0, 5)
-    assert field["preset"] == "external"
-    assert field["parameters"]["source_bound"] == 15.0
-    assert (field["bound"], field["pairs"], field["version"]) == (20.0, 5, 1)
-    assert field["opencv"] == cv2.__version__
-    json.dumps(field)
-
-
 def test_unknown_preset_names_those_there_are():
     with pytest.raises(UserError, match=r"dis, dis_fine, tvl1.*Received: 'farneback'"):
         flow.get_preset("farneback")

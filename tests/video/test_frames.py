@@ -1,5 +1,6 @@
 """Existing extractions become datasets: same motion, same snippets, faults named."""
 
+import json
 import math
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
 from stfn_keras.video import image
 from stfn_keras.video.flow import dequantise, quantise
-from stfn_keras.video.frames import prepare_frames
+from stfn_keras.video.frames import external_field, prepare_frames
 from stfn_keras.video.limits import DecodingConfig
 from stfn_keras.video.prepare import VideoError, snippet_positions
 
@@ -317,3 +318,12 @@ def test_declared_frames_are_those_that_the_numbers_promise(tmp_path):
 def test_senseless_bounds_are_refused(tmp_path, bound):
     with pytest.raises(UserError, match="above 0"):
         prepare_frames(extract(tmp_path / "clip"), CONFIG, bound=bound)
+
+
+def test_external_flow_is_described_as_any_other():
+    field = external_field(15.0, 5)
+    assert field["preset"] == "external"
+    assert field["parameters"]["source_bound"] == 15.0
+    assert (field["bound"], field["pairs"], field["version"]) == (20.0, 5, 1)
+    assert field["opencv"] == cv2.__version__
+    json.dumps(field)
