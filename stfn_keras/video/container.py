@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from os import PathLike
 from typing import BinaryIO
 
@@ -25,6 +26,8 @@ from av.video.stream import VideoStream
 
 from stfn_keras.video.limits import DecodingConfig
 
+# FFmpeg waits for a playlist without an end to grow.
+_PLAYLIST = b"#EXTM3U"
 # FFmpeg plays text files as films of a terminal, by their suffix alone.
 _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 # AVFMT_FLAG_GENPTS, which PyAV sets: it invents time stamps in files that have
@@ -64,14 +67,19 @@ class Source:
         declared: Frames that the header declares; 0 if it declares none.
         seconds: Duration that the header declares or FFmpeg estimates; 0.0 if
             unknown.
+        end: When the last frame ends, in seconds, as the header promises it of this
+            stream alone; 0.0 if it does not.
         rate: Frames per second by the header; 0.0 if unknown.
+        unit: Seconds of a time stamp's unit.
     """
 
     container: InputContainer
     stream: VideoStream
     declared: int
     seconds: float
+    end: float
     rate: float
+    unit: Fraction
 
 
 @contextmanager
@@ -96,6 +104,9 @@ def opened(
             raise VideoError("empty")
         if size > decoding.max_bytes:
             raise VideoError("too large")
+        if file.read(len(_PLAYLIST)) == _PLAYLIST:
+            raise VideoError("unreadable container")
+        file.seek(0)
         with _container(file) as container:
             source = _source(container)
             if _exceeds(source, decoding, whole):
@@ -168,13 +179,33 @@ def _source(container: InputContainer) -> Source:
     stream = streams[0]
     # One thread: preparation runs as many processes as there are cores.
     stream.codec_context.thread_count = 1
+    unit = stream.time_base or Fraction(1)
     seconds = 0.0
-    if stream.duration and stream.time_base:
-        seconds = float(stream.duration * stream.time_base)
+    if stream.duration:
+        seconds = float(stream.duration * unit)
     elif container.duration:
         seconds = container.duration * _MICROSECONDS
     rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return Source(container, stream, stream.frames, max(seconds, 0.0), rate)
+    end = _promised_end(container, stream)
+    seconds = max(seconds, 0.0)
+    return Source(container, stream, stream.frames, seconds, end, rate, unit)
+
+
+def _promised_end(container: InputContainer, stream: VideoStream) -> float:
+    """When the video ends by a Matroska header, which declares no frames.
+
+    Its duration is that of the longest stream, and sound may outlast the pictures;
+    many writers add a tag with each stream's own.
+    """
+    if not container.format.name.startswith("matroska"):
+        return 0.0
+    if len(container.streams) == 1:
+        return (container.duration or 0) * _MICROSECONDS
+    try:
+        hours, minutes, seconds = map(float, stream.metadata["DURATION"].split(":"))
+    except (KeyError, ValueError):
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _exceeds(source: Source, decoding: DecodingConfig, whole: bool) -> bool:

@@ -20,7 +20,7 @@ from stfn_keras.video.container import Source, VideoError, opened
 from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
 from stfn_keras.video.packets import Frames, quarter_turns, upright_size
 from stfn_keras.video.segment import Segment
-from stfn_keras.video.timing import Clock, is_even, mean_rate
+from stfn_keras.video.timing import Clock, interval, is_even, mean_rate
 
 __all__ = ["VideoError", "VideoInfo", "count", "read", "resize", "stored_size"]
 
@@ -78,10 +78,11 @@ def count(
     with opened(path, decoding, whole=part is None) as source:
         if part and part.end > decoding.max_seconds:
             raise VideoError("too large", source.declared)
-        frames, clock, size = Frames(source, decoding), Clock(source.rate), (0, 0)
+        frames, size = Frames(source, decoding), (0, 0)
+        clock = Clock(source.rate, source.unit)
         for frame in frames:
             size = upright_size(frame)
-            now = clock.tick(frame.time)
+            now = clock.tick(frame.pts)
             if now is not None and part and now >= part.end:
                 break
             if now is not None and now > decoding.max_seconds:
@@ -95,7 +96,11 @@ def count(
     if not found:
         raise VideoError("damaged" if frames.errors else "no frames", source.declared)
     promised = _promised(source, decoding, part, frames.errors)
-    there = part.there(seconds) if part and seconds is not None else 1.0
+    there = 1.0
+    if part and seconds is not None:
+        there = part.there(seconds)
+    elif source.end and clock.stamped and seconds is not None:
+        there = (clock.first + float(seconds[-1]) + interval(seconds)) / source.end
     least = _least(decoding)
     if found < promised * least or there < least:
         raise VideoError("damaged", source.declared, found)

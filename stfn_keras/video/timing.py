@@ -1,8 +1,8 @@
 """When frames are shown: by their time stamps, or by their number.
 
-    clock = Clock(rate=25.0)
+    clock = Clock(rate=25.0, unit=stream.time_base)
     for frame in frames:
-        clock.tick(frame.time)  # seconds since the first frame
+        clock.tick(frame.pts)  # seconds since the first frame
     clock.seconds()  # of every frame
 
 Time stamps are used where every frame has one and each is later than the one
@@ -11,6 +11,7 @@ frames are taken to follow each other at the header's rate.
 """
 
 from array import array
+from fractions import Fraction
 
 import numpy as np
 
@@ -20,36 +21,48 @@ class Clock:
 
     Args:
         rate: Frames per second by the header; 0.0 if unknown.
+        unit: Seconds of a time stamp's unit.
+
+    Attributes:
+        stamped: Whether all time stamps so far can be used.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, unit: Fraction) -> None:
         self._rate = rate
-        self._stamps = array("d")
+        self._unit = unit
+        # Units since the first stamp: whole numbers, so that a segment's end falls
+        # exactly on a frame.
+        self._stamps = array("q")
+        self._origin = 0
         self._frames = 0
         self.stamped = True
 
-    def tick(self, stamp: float | None) -> float | None:
-        """Take the next frame's time stamp.
+    @property
+    def first(self) -> float:
+        """The first frame's time stamp in seconds; 0.0 if it has none."""
+        return float(self._origin * self._unit)
 
-        Args:
-            stamp: In seconds; None if the frame has none.
+    def tick(self, stamp: int | None) -> float | None:
+        """Take the next frame's time stamp, None if it has none.
 
         Returns:
             Seconds since the first frame; None if nothing tells.
         """
         index, self._frames = self._frames, self._frames + 1
-        if stamp is None or (index and self.stamped and stamp <= self._stamps[-1]):
+        if not index:
+            self._origin = stamp or 0
+        if stamp is None or (self._stamps and stamp - self._origin <= self._stamps[-1]):
             self.stamped = False
         if self.stamped and stamp is not None:
-            self._stamps.append(stamp)
-            return stamp - self._stamps[0]
+            self._stamps.append(stamp - self._origin)
+            return self._stamps[-1] * self._unit.numerator / self._unit.denominator
         return index / self._rate if self._rate else None
 
     def seconds(self) -> np.ndarray | None:
         """Seconds since the first frame, float64 (frames,); None if nothing tells."""
         if self.stamped:
-            stamps = np.array(self._stamps)
-            return stamps - stamps[0] if len(stamps) else stamps
+            stamps = np.array(self._stamps, np.float64)
+            return stamps * self._unit.numerator / self._unit.denominator
         return np.arange(self._frames) / self._rate if self._rate else None
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
-from stfn_keras.video import decode, flow, image
+from stfn_keras.video import decode, flow, image, prepare
 from stfn_keras.video.prepare import VideoError, prepare_video, snippet_positions
 
 CONFIG = PreparationConfig(flow=("dis",), snippets=4, pairs=2)
@@ -146,3 +147,46 @@ def test_real_clips(real_data):
     assert len(prepared.rgb) == len(prepared.flow["dis"]) == 25
     sign = sorted((real_data / "WLASL-10/book").iterdir())[0]
     assert prepare_video(sign, PreparationConfig(), select=[0]).width == 256
+
+
+def test_dense_layout_holds_the_snippet_layout(tmp_path, render_clip):
+    """Pixel for pixel: tiles are whole JPEG blocks."""
+    path = render_clip(tmp_path / "a.avi", frames=13, size=(62, 45), codec="ffv1")
+    config = PreparationConfig(
+        flow=("dis", "dis_fine"), snippets=4, pairs=3, rgb_per_snippet=2
+    )
+    snippets = prepare_video(path, config)
+    dense = prepare_video(path, replace(config, layout="dense"))
+    assert dense.positions == snippets.positions
+    assert (len(dense.rgb), len(dense.flow["dis"])) == (13, 12)
+    height, width = dense.height, dense.width
+    for index, start in enumerate(dense.positions):
+        frames = dense.rgb[start : start + 2]
+        assert frames == snippets.rgb[2 * index : 2 * index + 2]
+        for name, mosaics in dense.flow.items():
+            pairs = [
+                image.decode_flow(mosaic, height, width)
+                for mosaic in mosaics[start : start + 3]
+            ]
+            expected = image.decode_flow(snippets.flow[name][index], height, width)
+            np.testing.assert_array_equal(np.concatenate(pairs), expected)
+
+
+def test_selected_snippets_of_a_dense_configuration(tmp_path, render_clip):
+    """A model trained on a dense dataset predicts from snippets."""
+    path = render_clip(tmp_path / "a.avi", frames=9)
+    dense = replace(CONFIG, layout="dense")
+    assert prepare_video(path, dense, [1, 3]) == prepare_video(path, CONFIG, [1, 3])
+
+
+@pytest.mark.parametrize("layout", ["snippet", "dense"])
+def test_results_beyond_what_a_record_holds(tmp_path, render_clip, monkeypatch, layout):
+    path = render_clip(tmp_path / "a.avi", frames=9)
+    config = replace(CONFIG, layout=layout, snippets=9)
+    prepared = prepare_video(path, config)
+    total = sum(map(len, prepared.rgb + prepared.flow["dis"]))
+    monkeypatch.setattr(prepare, "MAX_ENCODED_BYTES", total)
+    assert prepare_video(path, config) == prepared
+    monkeypatch.setattr(prepare, "MAX_ENCODED_BYTES", total - 1)
+    with pytest.raises(VideoError, match="too large"):
+        prepare_video(path, config)
