@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ import pytest
 from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
 from stfn_keras.video import image
-from stfn_keras.video.flow import dequantise, quantise
+from stfn_keras.video.flow import compute, dequantise, quantise
 from stfn_keras.video.frames import external_field, prepare_frames
 from stfn_keras.video.limits import DecodingConfig
-from stfn_keras.video.prepare import VideoError, snippet_positions
+from stfn_keras.video.prepare import VideoError, prepare_video, snippet_positions
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 9
 CONFIG = PreparationConfig(snippets=3, pairs=2, size="256")
@@ -160,6 +161,31 @@ def test_no_motion_stays_exactly_none(tmp_path):
     for path in folder.glob("flow_*"):
         cv2.imwrite(str(path), tsn_code(np.zeros((HEIGHT, WIDTH))))
     assert all((f == 0).all() for f in fields(prepare_frames(folder, CONFIG)))
+
+
+def test_an_extracted_video_gives_what_the_video_gives(tmp_path, render_clip):
+    """Frames and pairs are aligned as in our own preparation, byte for byte in RGB."""
+    clip = render_clip(tmp_path / "clip.avi", frames=7)
+    with av.open(str(clip)) as container:
+        frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        cv2.imwrite(str(folder / f"img_{number}.png"), frame[..., ::-1])
+    for number in range(len(frames) - 1):
+        field = tsn_code(compute("dis", gray[number], gray[number + 1]))
+        cv2.imwrite(str(folder / f"flow_x_{number}.png"), field[..., 0])
+        cv2.imwrite(str(folder / f"flow_y_{number}.png"), field[..., 1])
+    ours = prepare_video(clip, CONFIG)
+    theirs = prepare_frames(folder, CONFIG)
+    assert theirs.rgb == ours.rgb
+    assert theirs.positions == ours.positions
+    for mine, other in zip(ours.flow["dis"], theirs.flow["external"], strict=True):
+        codes = (image.decode_flow(m, ours.height, ours.width) for m in (mine, other))
+        mine, other = (code.astype(int) for code in codes)
+        assert np.abs(mine - other).mean() < 1
+        assert np.abs(mine - 128).mean() > 5
 
 
 def test_vectors_scale_with_the_size(tmp_path):
