@@ -28,7 +28,7 @@ Prepare = Callable[[Item], tuple[bytes, dict[str, Any]]]
 
 TICK = 0.2  # seconds between two looks at the process
 GRACE = 5.0  # seconds from closing the connection to the end
-KILLS = 5  # from outside, at one video, before the run gives up
+KILLS = 10  # from outside, at one video, before the run gives up
 # Signals that people, schedulers and the kernel's memory killer send.
 OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 # Asleep in any other state than these is asleep by the decoder's own doing.
