@@ -8,6 +8,7 @@ from absl import flags as absl_flags
 
 from stfn_keras import flags
 from stfn_keras.commands.quiet import import_keras_quietly
+from stfn_keras.data.manifest import VerifyConfig
 
 
 def define_flags() -> None:
@@ -21,6 +22,7 @@ def define_flags() -> None:
         "max_views_per_batch", 32, "views per forward pass", lower_bound=1
     )
     absl_flags.DEFINE_string("report", None, "report directory, if not RUN/report")
+    flags.define(VerifyConfig)
     absl_flags.DEFINE_bool("json", False, "print the metrics as one JSON object")
 
 
@@ -39,6 +41,7 @@ def main(_: Sequence[str]) -> None:
         values.max_views_per_batch,
         Path(values.data) if values.data else None,
         report,
+        flags.read(VerifyConfig),
     )
     if values.json:
         print(json.dumps(found))

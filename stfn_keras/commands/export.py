@@ -8,6 +8,7 @@ from absl import flags as absl_flags
 
 from stfn_keras import flags
 from stfn_keras.commands.quiet import import_keras_quietly
+from stfn_keras.data.manifest import VerifyConfig
 
 
 def define_flags() -> None:
@@ -18,6 +19,7 @@ def define_flags() -> None:
     absl_flags.DEFINE_integer(
         "parity_videos", 64, "test videos on which parity is measured", lower_bound=1
     )
+    flags.define(VerifyConfig)
 
 
 def main(_: Sequence[str]) -> None:
@@ -33,6 +35,7 @@ def main(_: Sequence[str]) -> None:
         Path(values.out),
         Path(values.data) if values.data else None,
         values.parity_videos,
+        flags.read(VerifyConfig),
     )
     parity = json.loads((folder / EXTRA / "parity.json").read_text())["saved_model"]
     print(

@@ -18,6 +18,7 @@ from stfn_keras.config import (
     TowerStageConfig,
     TrainingConfig,
 )
+from stfn_keras.data.manifest import VerifyConfig
 
 
 def define_flags() -> None:
@@ -27,6 +28,7 @@ def define_flags() -> None:
     absl_flags.DEFINE_string(
         "towers_from", None, "take the finished towers of this run"
     )
+    flags.define(VerifyConfig)
     flags.define(ModelConfig)
     flags.define(TrainingConfig)
     flags.define(TowerStageConfig, "rgb_", RGB_STAGE)
@@ -58,6 +60,7 @@ def main(_: Sequence[str]) -> None:
         flags.read(ModelConfig),
         read_training(),
         Path(values.towers_from) if values.towers_from else None,
+        flags.read(VerifyConfig),
     )
     if run.network_file.exists():
         print(f"finished: {run.folder}\nnext: python evaluate.py --run {run.folder}")

@@ -8,9 +8,10 @@ one video, is found without reading a shard.
 """
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from stfn_keras.errors import UserError
 from stfn_keras.files import written_aside
@@ -67,23 +68,31 @@ def write_index(folder: Path, rows: Iterable[Indexed]) -> None:
 
 
 def read_index(folder: Path) -> list[Indexed]:
-    """Read `videos.csv`.
+    """Read `videos.csv` as a whole; see `iterate_index`."""
+    return list(iterate_index(folder))
+
+
+def iterate_index(folder: Path) -> Iterator[Indexed]:
+    """Yield the rows of `videos.csv`, one at a time.
 
     Raises:
         UserError: It is missing or no index.
     """
     path = folder / INDEX
-    kinds = [field.type for field in fields(Indexed)]
+    kinds: list[Any] = [field.type for field in fields(Indexed)]
     try:
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            rows = list(csv.reader(file))
-        if not rows or tuple(rows[0]) != COLUMNS:
-            raise ValueError(f"expected the columns {','.join(COLUMNS)}")
-        return [
-            Indexed(*(kind(cell) for kind, cell in zip(kinds, row, strict=True)))
-            for row in rows[1:]
-        ]
+            rows = csv.reader(file)
+            if tuple(next(rows, ())) != COLUMNS:
+                raise ValueError(f"expected the columns {','.join(COLUMNS)}")
+            for row in rows:
+                try:
+                    cells = zip(kinds, row, strict=True)
+                    video = Indexed(*(kind(cell) for kind, cell in cells))
+                except ValueError as error:
+                    raise ValueError(f"line {rows.line_num}: {error}") from error
+                yield video
     except FileNotFoundError:
         raise UserError(f"{path} is missing: prepare the dataset again") from None
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise UserError(f"{path} is no index of videos: {error}") from error

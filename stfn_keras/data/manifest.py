@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stfn_keras.config import PreparationConfig
+from tqdm import tqdm
+
+from stfn_keras.config import PreparationConfig, check_choices, option
 from stfn_keras.errors import UserError
 from stfn_keras.files import sha256, write_json
 
@@ -22,6 +24,28 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 MEND = "delete manifest.json and prepare the dataset again"
 ROLES = {"r": "train", "e": "test", "v": "validation", "u": "unused"}
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """How well a command checks the shards that it is about to read."""
+
+    verify: str = option(
+        "sizes",
+        "check the shards to be read before the start: by size, or by full digest",
+        ("sizes", "full"),
+    )
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+
+    @property
+    def full(self) -> bool:
+        """Whether to read and digest the files; the argument of `Manifest.verify`."""
+        return self.verify == "full"
+
+
+DEFAULT_VERIFY = VerifyConfig()
 
 
 @dataclass(frozen=True)
@@ -168,19 +192,38 @@ class Manifest:
             raise UserError(f"--split must be 1 to {self.splits}. Received: {split}")
         return [shard for shard in self.shards if shard.roles[split - 1] == role]
 
-    def verify(self, folder: Path | str, full: bool = True) -> None:
-        """Check that every shard is what the manifest says.
+    def verify(
+        self,
+        folder: Path | str,
+        full: bool = True,
+        split: int | None = None,
+        roles: str = "".join(ROLES),
+    ) -> None:
+        """Check that shards are what the manifest says.
 
         Args:
             folder: The dataset directory.
             full: Whether to read and digest the files too; sizes alone are quick.
+            split: The split, from 1, whose shards are checked; None for all shards.
+            roles: Letters of `ROLES`: which of the split's shards.
 
         Raises:
-            UserError: A file is missing or altered; names the first.
+            UserError: A file is missing or altered; names the first. Or there is no
+                such split.
         """
-        for shard in self.shards:
-            if fault := shard_fault(shard, Path(folder), full):
-                raise UserError(f"{Path(folder) / shard.file}: {fault}")
+        shards = list(self.shards)
+        if split is not None:
+            shards = [s for role in roles for s in self._selected(split, role)]
+        # On a terminal, for digests alone: they take as long as reading the files.
+        total = sum(shard.bytes for shard in shards)
+        with tqdm(
+            desc="checking shards", total=total, unit="B", unit_scale=True,
+            leave=False, disable=None if full else True,
+        ) as bar:  # fmt: skip
+            for shard in shards:
+                if fault := shard_fault(shard, Path(folder), full):
+                    raise UserError(f"{Path(folder) / shard.file}: {fault}")
+                bar.update(shard.bytes)
 
 
 def shard_fault(shard: Shard, folder: Path, full: bool = True) -> str | None:

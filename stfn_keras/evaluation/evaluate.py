@@ -5,6 +5,7 @@ found = evaluate(Run.open(folder), views="1x1")
 
 from pathlib import Path
 
+from stfn_keras.data.manifest import DEFAULT_VERIFY, VerifyConfig
 from stfn_keras.data.source import naming_damage, open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.report import check_report_folder, write_report
@@ -39,12 +40,17 @@ def default_views(run: Run) -> str:
 
 
 def score_run(
-    run: Run, views: str, batch: int, data: Path | None = None, role: str = "e"
+    run: Run,
+    views: str,
+    batch: int,
+    data: Path | None = None,
+    role: str = "e",
+    verify: VerifyConfig = DEFAULT_VERIFY,
 ) -> Scores:
     """Score the videos of one role of the run's split; see `score_videos`."""
     samplings, crops = parse_views(views)
     folder, manifest = run.manifest(data)
-    manifest.verify(folder, full=False)
+    manifest.verify(folder, verify.full, run.training.split, role)
     network = trained_network(run, view_config(run.model))
     source = open_source(
         folder, manifest, run.training.split, role, run.flow, input_sizes(network)
@@ -67,6 +73,7 @@ def evaluate(
     batch: int = 32,
     data: Path | None = None,
     report: Path | None = None,
+    verify: VerifyConfig = DEFAULT_VERIFY,
 ) -> dict:
     """Score the test videos and write the report.
 
@@ -76,13 +83,14 @@ def evaluate(
         batch: Views per forward pass.
         data: Where the data lie now, if not where the run found them.
         report: The report directory; `report/` in the run by default.
+        verify: How the test shards are checked first.
 
     Returns:
         The content of `metrics.json`.
     """
     views = views or default_views(run)
     check_report_folder(report or run.folder / "report")
-    scores = score_run(run, views, batch, data)
+    scores = score_run(run, views, batch, data, verify=verify)
     settings = {
         "network": run.model.network,
         "tower": run.model.tower,

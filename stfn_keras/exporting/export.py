@@ -13,6 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 
 import stfn_keras
+from stfn_keras.data.manifest import DEFAULT_VERIFY, VerifyConfig
 from stfn_keras.data.source import naming_damage, open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import trained_network
@@ -56,7 +57,13 @@ def published(folder: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def export(run: Run, name: Path, data: Path | None = None, videos: int = 64) -> Path:
+def export(
+    run: Run,
+    name: Path,
+    data: Path | None = None,
+    videos: int = 64,
+    verify: VerifyConfig = DEFAULT_VERIFY,
+) -> Path:
     """Export a run's network as a SavedModel and prove its scores.
 
     Args:
@@ -64,6 +71,7 @@ def export(run: Run, name: Path, data: Path | None = None, videos: int = 64) -> 
         name: The export directory; the version is the next free number.
         data: Where the run's data lie now, if moved.
         videos: Test videos on which parity is measured, at most.
+        verify: How the test shards are checked first.
 
     Returns:
         The folder of the new version.
@@ -74,7 +82,7 @@ def export(run: Run, name: Path, data: Path | None = None, videos: int = 64) -> 
     """
     version = next_version(name)
     folder, manifest = run.manifest(data)
-    manifest.verify(folder, full=False)
+    manifest.verify(folder, verify.full, run.training.split, "e")
     network = trained_network(run)
     source = open_source(
         folder, manifest, run.training.split, "e", run.flow, input_sizes(network)

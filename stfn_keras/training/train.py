@@ -9,7 +9,7 @@ import keras
 from absl import logging
 
 from stfn_keras.config import STAGES, ModelConfig, TrainingConfig
-from stfn_keras.data.manifest import Manifest
+from stfn_keras.data.manifest import DEFAULT_VERIFY, Manifest, VerifyConfig
 from stfn_keras.data.source import naming_damage
 from stfn_keras.files import read_json, sha256, write_json
 from stfn_keras.training import stages
@@ -30,6 +30,7 @@ def train(
     model: ModelConfig,
     training: TrainingConfig,
     towers_from: Path | None = None,
+    verify: VerifyConfig = DEFAULT_VERIFY,
 ) -> Run:
     """Run the stages asked for and assemble the network once all are there.
 
@@ -39,16 +40,18 @@ def train(
         model: The network.
         training: Stages and their settings.
         towers_from: A run whose finished towers (and feature cache) are taken.
+        verify: How the training and validation shards are checked first.
 
     Returns:
         The run.
 
     Raises:
-        UserError: Settings, data and folders do not go together.
+        UserError: Settings, data and folders do not go together, or a shard is
+            damaged.
     """
     manifest = Manifest.load(data)
-    manifest.verify(data, full=False)
     check_settings(model, training, manifest)
+    manifest.verify(data, verify.full, training.split, "rv")
     check_stages(model, training.stages, out, towers_from)
     run = Run.start(out, data, manifest, model, training, towers_from)
     work = Work(run, data, manifest, towers_run(run))
