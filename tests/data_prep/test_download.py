@@ -1,7 +1,7 @@
 """Downloads from a local server that breaks off, changes, refuses or lies."""
 
-import contextlib
-import http.server
+import ssl
+import sys
 import threading
 from pathlib import Path
 
@@ -11,86 +11,12 @@ from data_prep import download as downloading
 from data_prep.download import download
 from stfn_keras.errors import UserError
 
+sys.path.append(str(Path(__file__).parent))
+from broken_server import Handler, Site, served  # noqa: E402
+
+sys.path.pop()
+
 OLD, NEW = bytes(range(256)) * 40, bytes(reversed(range(256))) * 30
-
-
-class Site:
-    """What the server does: each request takes the next step, the last for ever.
-
-    A step is how many bytes to send before breaking off (None: all), or a status.
-    """
-
-    def __init__(self, data: bytes, steps, tag: str | None = '"v1"', **options):
-        self.data, self.steps, self.tag = data, list(steps), tag
-        self.ranges = options.get("ranges", True)  # answers Range at all
-        self.heeds = options.get("heeds", True)  # heeds If-Range
-        self.shift = options.get("shift", 0)  # answers another range than asked
-        self.modified = options.get("modified")
-        self.location = options.get("location", "")
-        self.length = options.get("length", True)  # states Content-Length
-        self.requests: list[dict[str, str]] = []
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        site = self.server.site
-        site.requests.append(dict(self.headers))
-        step = site.steps.pop(0) if len(site.steps) > 1 else site.steps[0]
-        self.close_connection = True
-        if self.path == "/from":
-            self.send_response(302)
-            self.send_header("Location", site.location)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if isinstance(step, str):
-            self.send_response(int(step))
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        first = 0
-        asked = self.headers.get("Range")
-        mark = self.headers.get("If-Range")
-        if (
-            asked
-            and site.ranges
-            and (mark in (site.tag, site.modified) or not site.heeds)
-        ):
-            first = int(asked.removeprefix("bytes=").rstrip("-")) + site.shift
-        if first > len(site.data):
-            self.send_response(416)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(206 if first else 200)
-        body = site.data[first:]
-        if first:
-            whole = len(site.data)
-            self.send_header("Content-Range", f"bytes {first}-{whole - 1}/{whole}")
-        if site.tag:
-            self.send_header("ETag", site.tag)
-        if site.modified:
-            self.send_header("Last-Modified", site.modified)
-        if site.length:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[:step])
-
-
-@contextlib.contextmanager
-def served(site: Site):
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.site = site
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
 
 
 @pytest.fixture
@@ -275,12 +201,13 @@ def test_nobody_answers(get, pauses):
 def test_redirections(get):
     site = Site(OLD, [None])
     with served(site) as address:
-        site.location = f"{address}/a.rar"
-        assert get(f"{address}/from") == OLD
         for bad in ("file:///etc/passwd", "ftp://127.0.0.1/a.rar"):
             site.location = bad
-            with pytest.raises(UserError, match="a redirection to"):
-                get(f"{address}/from", timeout=5)
+            with pytest.raises(UserError, match="edirection to"):
+                get(f"{address}/from")
+        assert len(site.requests) == 2
+        site.location = f"{address}/a.rar"
+        assert get(f"{address}/from") == OLD
 
 
 @pytest.mark.parametrize("address", ["ftp://x/a.rar", "file:///etc/passwd", "s3://b/a"])
@@ -290,8 +217,6 @@ def test_other_schemes_are_refused(get, address):
 
 
 def test_an_unverified_certificate_is_refused_with_a_hint(get, tmp_path, monkeypatch):
-    import ssl
-
     def refuse(*_, **__):
         error = ssl.SSLCertVerificationError(1, "certificate verify failed")
         error.verify_message = "unable to get local issuer certificate"
