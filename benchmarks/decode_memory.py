@@ -77,7 +77,8 @@ def main(_: Sequence[str]) -> None:
         frames, encoded, seconds, peak = in_child(prepare, path, config)
     print(
         f"{frames} frames of {WIDTH} x {HEIGHT} ({size:.0f} MB), "
-        f"{values.layout} layout ({encoded:.1f} MB): peak {peak:.0f} MB, {seconds:.0f} s CPU"
+        f"{values.layout} layout ({encoded:.1f} MB): peak {peak:.0f} MB, "
+        f"{seconds:.0f} s CPU"
     )
 
 

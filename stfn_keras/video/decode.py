@@ -95,14 +95,7 @@ def count(
         raise VideoError("damaged", source.declared, found)
     if not found:
         raise VideoError("damaged" if frames.errors else "no frames", source.declared)
-    promised = _promised(source, decoding, part, frames.errors)
-    there = 1.0
-    if part and seconds is not None:
-        there = part.there(seconds)
-    elif source.end and clock.stamped and seconds is not None:
-        there = (clock.first + float(seconds[-1]) + interval(seconds)) / source.end
-    least = _least(decoding)
-    if found < promised * least or there < least:
+    if _is_lost(source, decoding, part, clock, found, frames.errors):
         raise VideoError("damaged", source.declared, found)
     rate = source.rate
     if seconds is not None:
@@ -190,20 +183,26 @@ def stored_size(info: VideoInfo, size: str) -> tuple[int, int]:
     return scaled(info.height), scaled(info.width)
 
 
-def _promised(
-    source: Source, decoding: DecodingConfig, part: Segment | None, errors: int
-) -> float:
-    """Frames that there should be; 0.0 if unknown."""
-    if part is None and (source.declared or decoding.on_damaged == "reject"):
-        return float(source.declared)
-    if not errors:
-        # Duration times rate is an estimate, wrong where the rate varies: it only
-        # tells how much is left of a video known to be damaged.
-        return 0.0
-    return source.rate * (part.end - part.start if part else source.seconds)
-
-
-def _least(decoding: DecodingConfig) -> float:
-    """The share of what is promised that must be there."""
+def _is_lost(
+    source: Source,
+    decoding: DecodingConfig,
+    part: Segment | None,
+    clock: Clock,
+    found: int,
+    errors: int,
+) -> bool:
+    """Whether less was decoded than is promised, or than a segment asks for."""
     keeps = decoding.on_damaged == "keep"
-    return decoding.min_fraction if keeps else DECLARED_FRACTION
+    least = decoding.min_fraction if keeps else DECLARED_FRACTION
+    seconds, there = clock.seconds(), 1.0
+    if part and seconds is not None:
+        there = part.there(seconds)
+    elif source.end and seconds is not None and is_even(seconds):
+        # At a varying rate the last frame may be shown for long.
+        there = (clock.first + float(seconds[-1]) + interval(seconds)) / source.end
+    promised = float(0 if part else source.declared)
+    if errors and not promised:
+        # An estimate, and wrong where the rate varies: it only tells how much is
+        # left of a video known to be damaged.
+        promised = source.rate * (part.end - part.start if part else source.seconds)
+    return there < least or found < promised * least

@@ -124,6 +124,7 @@ def test_ends_are_open(tmp_path):
 def test_times_count_from_the_first_frame(tmp_path):
     times = [5000 + 40 * i for i in range(24)]
     path = nasty_corpus.render(tmp_path / "a.mkv", times=times)
+    assert decode.count(path).frames == 24
     info = decode.count(path, segment=(0.2, 0.6))
     assert (info.first, info.frames) == (5, 10)
 
