@@ -8,6 +8,7 @@ from typing import Any
 
 from stfn_keras.config import PreparationConfig
 from stfn_keras.data.records import encode_example
+from stfn_keras.video.frames import prepare_frames
 from stfn_keras.video.limits import DecodingConfig
 from stfn_keras.video.prepare import PreparedVideo, prepare_video
 
@@ -39,8 +40,6 @@ def prepare_item(item: Item) -> tuple[bytes, dict[str, Any]]:
     decoding = DecodingConfig(**item["decoding"])
     path = Path(item["path"])
     if item["frames_bound"]:
-        from stfn_keras.video.frames import prepare_frames
-
         bound = item["frames_bound"]
         prepared = prepare_frames(path, config, bound=bound, decoding=decoding)
     else:

@@ -28,7 +28,8 @@ from stfn_keras.data.inputs import Inputs, Video, seeded_order
 from stfn_keras.data.manifest import SCHEMA
 from stfn_keras.data.protocols import PROTOCOLS
 from stfn_keras.errors import UserError
-from stfn_keras.video.flow import get_preset
+from stfn_keras.video.flow import EXTERNAL, get_preset
+from stfn_keras.video.frames import external_field
 from stfn_keras.video.limits import DecodingConfig
 
 ENGINES = ("local", "beam")
@@ -167,9 +168,7 @@ def flow_fields(
 ) -> dict[str, dict[str, Any]]:
     """The manifest's description of each flow field."""
     if options.frames:
-        from stfn_keras.video.frames import external_field
-
-        return {"external": external_field(options.frames_bound, config.pairs)}
+        return {EXTERNAL: external_field(options.frames_bound, config.pairs)}
     return {
         name: {
             "preset": name,
