@@ -147,8 +147,8 @@ def _repeat(
             bar.set_postfix_str(f"broken off: {reason}; trying again")
             sleep(min(2.0**fruitless, _LONGEST_PAUSE))
     raise UserError(
-        f"{address} broke off again and again ({reason}): the same command continues "
-        f"it, or {_BY_HAND} {hint}"
+        f"{address} failed again and again ({reason}): the same command continues, or "
+        f"{_BY_HAND} {hint}"
     )
 
 

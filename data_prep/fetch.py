@@ -195,12 +195,15 @@ def _begin(path: Path, archive: Archive, staged: Path, allow_partial: bool) -> N
     note = staged.with_name(f"{staged.name}.json")
     status = path.stat()
     mark = {"name": path.name, "bytes": status.st_size, "time": status.st_mtime_ns}
-    if note.exists() and read_json(note, "the note of an unpacking") == mark:
+    held = read_json(note, "the note of an unpacking") if note.exists() else {}
+    if held == mark:
         return
-    if staged.is_dir():
-        print(f"{path} is not the archive that an earlier run unpacked: starting anew")
-    for old in staged.parent.glob(f"{staged.name}*"):
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    # Another time alone: a damaged archive was replaced by a sound copy.
+    if {**held, "time": 0} != {**mark, "time": 0}:
+        if staged.is_dir():
+            print(f"{path} is not the archive of an earlier run: starting anew")
+        for old in staged.parent.glob(f"{staged.name}*"):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
     if path.name == archive.name:  # other names are other archives: counts decide
         _judge(archive_problems(path, archive), path, allow_partial)
     write_json(note, mark)

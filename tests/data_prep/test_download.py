@@ -152,7 +152,7 @@ def test_no_stated_length(get):
 def test_gives_up_after_tries_that_bring_nothing(get, pauses, tmp_path):
     site = Site(OLD, [4000, 0])
     with served(site) as address:
-        with pytest.raises(UserError, match="broke off again and again.*--from FILE"):
+        with pytest.raises(UserError, match="failed again and again.*--from FILE"):
             get(f"{address}/a.rar")
     assert len(site.requests) == 1 + downloading.RETRIES
     assert pauses == [1, 2, 4, 8, 16, 32]

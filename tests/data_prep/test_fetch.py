@@ -190,6 +190,24 @@ def test_another_archive_starts_anew(tmp_path, sources, capsys):
     assert tree(out / "videos") == set(CLIPS)
 
 
+def test_a_damaged_archive_is_replaced_and_the_rest_unpacked(tmp_path, sources):
+    out, path = tmp_path / "out", tmp_path / "mirror.rar"
+    sound = ucf_videos()
+    spoilt = bytearray(sound)
+    spoilt[sound.rindex(CLIPS[3].encode())] ^= 1
+    path.write_bytes(spoilt)
+    with pytest.raises(UserError, match="mirror.rar is damaged: .*g02_c01"):
+        fetch("ucf101", config(sources, "ucf101", out, source=str(path)))
+    assert not (out / "videos").exists()
+    kept = out / ".fetch" / "videos" / CLIPS[0]
+    before = kept.stat().st_ino
+    path.write_bytes(sound)
+    os.utime(path, (1, 1))
+    fetch("ucf101", config(sources, "ucf101", out, source=str(path)))
+    assert tree(out / "videos") == set(CLIPS)
+    assert (out / "videos" / CLIPS[0]).stat().st_ino == before
+
+
 def test_partial_archives_are_accepted_when_asked(tmp_path, sources, capsys):
     part = tmp_path / "part.rar"
     part.write_bytes(ucf_videos(CLIPS[:2]))
