@@ -26,7 +26,7 @@ from stfn_keras.video.limits import DecodingConfig
 COMMANDS = {
     "fetch": "fetch",
     "verify": "verify",
-    "inspect": "inspect",
+    "inspect": "look",
     "flow-bench": "flow_bench",
     "demo-clips": "demo_clips",
 }
