@@ -193,7 +193,7 @@ def main(argv: Sequence[str]) -> None:
     presets = [flow.get_preset(name) for name in names]
     if any(preset.algorithm != "dis" for preset in presets):
         print(
-            "tvl1 takes about a second per pair, tvl1_fast and deepflow a good part "
+            "tvl1 takes a second or two per pair, tvl1_fast and deepflow a good part "
             "of one; --flow=dis,dis_fine,warped_dis,warped_dis_fine is quick"
         )
     clips = render(config)

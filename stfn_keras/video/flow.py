@@ -109,8 +109,8 @@ def get_preset(name: str) -> FlowPreset:
     if name == EXTERNAL:
         raise UserError(
             f"the flow field {EXTERNAL!r} was extracted by another program and cannot "
-            f"be computed here; use data prepared with one of "
-            f"{', '.join(FLOW_PRESETS)}, or give existing extractions by --frames"
+            f"be computed here: choose among {', '.join(FLOW_PRESETS)}, or give "
+            "existing extractions by --frames"
         )
     if name not in FLOW_PRESETS:
         raise UserError(
