@@ -104,6 +104,9 @@ def run(main: Callable[[Sequence[str]], None], positional: bool = False) -> None
             print("stopped; the same command continues", file=sys.stderr)
             sys.exit(130)
 
+    # What --help begins with: the command's own text, also where a console script or
+    # another command started it.
+    sys.modules["__main__"].__doc__ = sys.modules[main.__module__].__doc__
     # Otherwise --help, which shows the flags of the script's own module, shows none.
     for module, defined in absl_flags.FLAGS.flags_by_module_dict().items():
         for flag in defined if not module.startswith("absl.") else ():

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from stfn_keras.errors import UserError
 
-_FRAME = re.compile(r"img_\d+\.(jpg|jpeg|png)")  # T: TSN and denseflow
+# T: TSN's dense_flow, denseflow and MMAction2
+_FRAME = re.compile(r"(img_|image_|)\d+\.(jpe?g|png)", re.IGNORECASE)
 
 SPLIT_WORDS = {"train": "r", "test": "e", "val": "v"}
 
