@@ -17,14 +17,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from data_prep.output import LABELS
 from stfn_keras.data.index import INDEX, Indexed, iterate_index
 from stfn_keras.data.inputs import SPLIT_WORDS
 from stfn_keras.data.ledger import LEDGER, read_ledger
 from stfn_keras.data.manifest import MANIFEST, ROLES, Manifest
 from stfn_keras.data.records import to_bytes
 from stfn_keras.errors import UserError
-
-LABELS = "labels.txt"
 
 _WORDS = {letter: word for word, letter in SPLIT_WORDS.items()}
 _COMPARED = ("group", "roles", "frames", "rate", "height", "width")

@@ -1,4 +1,4 @@
-"""videos.csv holds any name, in the order of the shards, and says where it is not so."""
+"""videos.csv holds any name, sorted by shard, and says what is wrong with it."""
 
 import pytest
 

@@ -1,0 +1,82 @@
+"""Prepared videos read back from a dataset, whichever its layout.
+
+for video in read_videos(folder, manifest, rows):
+    video.frame(3)        # uint8 RGB, the frame that the fourth snippet starts with
+    video.codes("dis", 3) # uint8 (L, height, width, 2)
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stfn_keras.data.index import Indexed
+from stfn_keras.data.manifest import MEND, Manifest
+from stfn_keras.data.records import RecordError, decode_example, read_records
+from stfn_keras.errors import UserError
+from stfn_keras.video import image
+
+
+@dataclass(frozen=True)
+class StoredVideo:
+    """A video of a dataset.
+
+    Attributes:
+        row: Its row in the index.
+        manifest: Of the dataset.
+        example: Its record's features.
+    """
+
+    row: Indexed
+    manifest: Manifest
+    example: dict[str, list]
+
+    @property
+    def positions(self) -> list[int]:
+        """The first frame of each of its K snippets."""
+        return self.example["snippet/frame"]
+
+    def frame(self, snippet: int) -> np.ndarray:
+        """A snippet's first frame, uint8 RGB (height, width, 3)."""
+        if self.manifest.layout == "dense":
+            return image.decode_rgb(self.example["frame/rgb"][self.positions[snippet]])
+        per = self.manifest.rgb_per_snippet
+        return image.decode_rgb(self.example["snippet/rgb"][snippet * per])
+
+    def codes(self, field: str, snippet: int) -> np.ndarray:
+        """A snippet's coded flow, uint8 (L, height, width, 2), 1-255."""
+        size = self.row.height, self.row.width
+        if self.manifest.layout == "dense":
+            first = self.positions[snippet]
+            pairs = self.example[f"frame/flow/{field}"]
+            tiles = pairs[first : first + self.manifest.pairs]
+            return np.concatenate([image.decode_flow(tile, *size) for tile in tiles])
+        return image.decode_flow(self.example[f"flow/{field}"][snippet], *size)
+
+
+def read_videos(
+    folder: Path, manifest: Manifest, rows: Iterable[Indexed]
+) -> Iterator[StoredVideo]:
+    """Read videos by their rows of the index, in the order of shards and records.
+
+    Each shard is read once, up to the last record wanted.
+
+    Raises:
+        UserError: A shard is missing or damaged, or the index does not fit it.
+    """
+    ordered = sorted(rows, key=lambda row: (row.shard, row.record))
+    for shard, group in itertools.groupby(ordered, key=lambda row: row.shard):
+        wanted = {row.record: row for row in group}
+        try:
+            for number, record in enumerate(read_records(folder / shard)):
+                if number in wanted:
+                    example = decode_example(record)
+                    yield StoredVideo(wanted.pop(number), manifest, example)
+                if not wanted:
+                    break
+            if wanted:
+                raise RecordError(f"it has no record {min(wanted)}")
+        except (OSError, RecordError) as error:
+            raise UserError(f"{folder / shard}: {error}; {MEND}") from error
