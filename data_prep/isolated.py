@@ -14,6 +14,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 import psutil
@@ -171,6 +172,8 @@ def _give_up_after(kills: int, item: Item) -> None:
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Start children deaf to Ctrl-C: their parent stops them itself."""
+    # Left to the first start, it would let the signal through again.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
