@@ -6,7 +6,9 @@ config = flags.read(ModelConfig)
 flags.run(main)
 """
 
+import atexit
 import dataclasses
+import os
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -111,4 +113,22 @@ def run(main: Callable[[Sequence[str]], None], positional: bool = False) -> None
     for module, defined in absl_flags.FLAGS.flags_by_module_dict().items():
         for flag in defined if not module.startswith("absl.") else ():
             absl_flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
-    app.run(guarded)
+    try:
+        app.run(guarded)
+    except SystemExit as end:
+        _leave(end.code)
+        raise
+
+
+def _leave(code: int | str | None) -> None:
+    """End the process here and now if tensorflow-io was used.
+
+    Its S3 client makes a process that touched s3:// abort (status 134) while C++ tears
+    down, after all work is done.
+    """
+    if "tensorflow_io" not in sys.modules or isinstance(code, str):
+        return
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)

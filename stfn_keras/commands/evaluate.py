@@ -9,12 +9,14 @@ from absl import flags as absl_flags
 from stfn_keras import flags
 from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.data.manifest import VerifyConfig
+from stfn_keras.data.remote import CacheConfig
 
 
 def define_flags() -> None:
     """Define every flag of the command."""
     absl_flags.DEFINE_string("run", None, "run directory", required=True)
     absl_flags.DEFINE_string("data", None, "where the run's data lie now, if moved")
+    flags.define(CacheConfig)
     absl_flags.DEFINE_string(
         "views", "", "SxC: samplings and crops per video; empty: the centre view"
     )
@@ -29,6 +31,7 @@ def define_flags() -> None:
 def main(_: Sequence[str]) -> None:
     """Evaluate, then print the accuracies and where the report is."""
     import_keras_quietly()
+    from stfn_keras.data.source import open_data
     from stfn_keras.evaluation.evaluate import evaluate
     from stfn_keras.training.run import Run
 
@@ -39,7 +42,7 @@ def main(_: Sequence[str]) -> None:
         opened,
         values.views,
         values.max_views_per_batch,
-        Path(values.data) if values.data else None,
+        open_data(values.data or opened.data, flags.read(CacheConfig)),
         report,
         flags.read(VerifyConfig),
     )

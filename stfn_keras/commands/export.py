@@ -9,6 +9,7 @@ from absl import flags as absl_flags
 from stfn_keras import flags
 from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.data.manifest import VerifyConfig
+from stfn_keras.data.remote import CacheConfig
 
 
 def define_flags() -> None:
@@ -16,6 +17,7 @@ def define_flags() -> None:
     absl_flags.DEFINE_string("run", None, "run directory", required=True)
     absl_flags.DEFINE_string("out", None, "export directory", required=True)
     absl_flags.DEFINE_string("data", None, "where the run's data lie now, if moved")
+    flags.define(CacheConfig)
     absl_flags.DEFINE_integer(
         "parity_videos", 64, "test videos on which parity is measured", lower_bound=1
     )
@@ -25,15 +27,17 @@ def define_flags() -> None:
 def main(_: Sequence[str]) -> None:
     """Export, then print the measured parity and what comes next."""
     import_keras_quietly()
+    from stfn_keras.data.source import open_data
     from stfn_keras.exporting.export import export
     from stfn_keras.serving.folder import EXTRA
     from stfn_keras.training.run import Run
 
     values = absl_flags.FLAGS
+    opened = Run.open(Path(values.run))
     folder = export(
-        Run.open(Path(values.run)),
+        opened,
         Path(values.out),
-        Path(values.data) if values.data else None,
+        open_data(values.data or opened.data, flags.read(CacheConfig)),
         values.parity_videos,
         flags.read(VerifyConfig),
     )

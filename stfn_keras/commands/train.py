@@ -19,15 +19,19 @@ from stfn_keras.config import (
     TrainingConfig,
 )
 from stfn_keras.data.manifest import VerifyConfig
+from stfn_keras.data.remote import CacheConfig
 
 
 def define_flags() -> None:
     """Define every flag of the command."""
-    absl_flags.DEFINE_string("data", None, "dataset directory", required=True)
+    absl_flags.DEFINE_string(
+        "data", None, "dataset directory, or its address: s3://...", required=True
+    )
     absl_flags.DEFINE_string("out", None, "run directory", required=True)
     absl_flags.DEFINE_string(
         "towers_from", None, "take the finished towers of this run"
     )
+    flags.define(CacheConfig)
     flags.define(VerifyConfig)
     flags.define(ModelConfig)
     flags.define(TrainingConfig)
@@ -51,11 +55,12 @@ def read_training() -> TrainingConfig:
 def main(_: Sequence[str]) -> None:
     """Train, then say what comes next."""
     import_keras_quietly()
+    from stfn_keras.data.source import open_data
     from stfn_keras.training.train import train
 
     values = absl_flags.FLAGS
     run = train(
-        Path(values.data),
+        open_data(values.data, flags.read(CacheConfig)),
         Path(values.out),
         flags.read(ModelConfig),
         read_training(),

@@ -21,6 +21,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.files import sha256, write_json
 
 MANIFEST = "manifest.json"
+REMOTE = "remote.json"  # in a mirror, whose shards come when they are first read
 SCHEMA = 1
 MEND = "delete manifest.json and prepare the dataset again"
 ROLES = {"r": "train", "e": "test", "v": "validation", "u": "unused"}
@@ -228,14 +229,18 @@ class Manifest:
 
 def shard_fault(shard: Shard, folder: Path, full: bool = True) -> str | None:
     """Say how a shard's file differs from its entry; None if it does not."""
-    path = folder / shard.file
+    path, mend = folder / shard.file, MEND
+    is_mirror = (folder / REMOTE).exists()
     if not path.is_file():
-        return f"missing; {MEND}"
+        # A fetched shard is compared with its digest before it is there.
+        return None if is_mirror else f"missing; {mend}"
+    if is_mirror:
+        mend = "delete this file, a cached copy, and it is fetched again"
     size = path.stat().st_size
     if size != shard.bytes:
-        return f"expected {shard.bytes} bytes. Received: {size}; {MEND}"
+        return f"expected {shard.bytes} bytes. Received: {size}; {mend}"
     if full and sha256(path) != shard.sha256:
-        return f"its bytes are not those that were written; {MEND}"
+        return f"its bytes are not those that were written; {mend}"
     return None
 
 

@@ -10,13 +10,13 @@ The order of videos and every draw are functions of (seed, epoch).
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from stfn_keras.data.sampling import fixed_positions, segment_bounds
 from stfn_keras.data.source import Source, parse, take
+from stfn_keras.data.stream import SHARDS_AT_ONCE, records
 from stfn_keras.errors import UserError
 from stfn_keras.video import mosaic, view
 
@@ -74,14 +74,6 @@ def counted(data: tf.data.Dataset, batches: int) -> tf.data.Dataset:
     return data.apply(tf.data.experimental.assert_cardinality(batches))
 
 
-def _records(files: tuple[Path, ...], order: np.ndarray) -> tf.data.Dataset:
-    names = tf.data.Dataset.from_tensor_slices([str(files[i]) for i in order])
-    return names.interleave(
-        tf.data.TFRecordDataset, cycle_length=4, num_parallel_calls=4,
-        deterministic=True,
-    )  # fmt: skip
-
-
 def training_batches(
     source: Source,
     *,
@@ -129,7 +121,7 @@ def training_batches(
         inputs = look(source, video, [crop], segments)
         return transform({k: v[0] for k, v in inputs.items()}, video["label"])
 
-    data = _records(source.files, order).enumerate()
+    data = records(source, order, cycle=SHARDS_AT_ONCE).enumerate()
     data = data.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
     buffer = min(SHUFFLE_BUFFER, source.videos)
     data = data.shuffle(buffer, seed=seed * 1_000_003 + epoch)
@@ -175,7 +167,7 @@ def view_batches(
         about = {key: tf.repeat(video[key], crops) for key in ("id", "label")}
         return inputs, about
 
-    data = tf.data.TFRecordDataset([str(f) for f in source.files])
+    data = records(source)
     data = data.flat_map(samplings_of)
     data = data.map(crops_of, num_parallel_calls=tf.data.AUTOTUNE)
     data = data.unbatch().batch(batch)
@@ -200,7 +192,7 @@ def encoded_batches(source: Source, *, segments: int, batch: int) -> tf.data.Dat
             video["flow"] = tf.ensure_shape(joined, [segments])
         return video
 
-    data = tf.data.TFRecordDataset([str(f) for f in source.files])
+    data = records(source)
     return data.map(centre).batch(batch)
 
 

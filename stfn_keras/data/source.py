@@ -2,6 +2,7 @@
 
 Nothing is decoded here: a parsed video keeps its JPEGs.
 
+    folder = open_data("s3://bucket/ucf101")  # or a local folder
     source = open_source(folder, manifest, split=1, role="r", flow="dis",
                          sizes={"rgb": 224, "flow": 224})
     video = take(parse(source, record), positions)
@@ -10,24 +11,37 @@ A record's features are those of the design's schema 1.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
 
+from stfn_keras import storage
+from stfn_keras.data import direct
 from stfn_keras.data.manifest import Manifest
+from stfn_keras.data.remote import DEFAULT_CACHE, CacheConfig, Remote, mirror
 from stfn_keras.errors import UserError
 
 
 @dataclass(frozen=True)
 class Source:
-    """Shards and what is to be read from them."""
+    """Shards and what is to be read from them.
+
+    Attributes:
+        files: The shards; in a mirror some are there only once they are read.
+        manifest: Of their dataset.
+        flow: Name of the flow field.
+        sizes: Side in pixels of each stream's input, by stream.
+        remote: Where the shards come from, if not from their own folder.
+    """
 
     files: tuple[Path, ...]
     manifest: Manifest
     flow: str
-    sizes: dict[str, int]  # side of each stream's input in pixels
+    sizes: dict[str, int]
+    remote: Remote | None = None
 
     @property
     def pairs(self) -> int:
@@ -41,21 +55,58 @@ class Source:
         return sum(s.videos for s in self.manifest.shards if s.file in names)
 
 
-@contextlib.contextmanager
-def naming_damage(folder: Path, manifest: Manifest) -> Iterator[None]:
-    """Turn a reader's error into one that names the damaged shard.
+def open_data(location: str | Path, config: CacheConfig = DEFAULT_CACHE) -> Path:
+    """The dataset directory of a folder or an address, as this TensorFlow reads it.
+
+    Args:
+        location: A local folder, or an address such as s3://bucket/ucf101.
+        config: Where shards from behind an address are kept.
 
     Raises:
-        UserError: A shard is not what the manifest says.
+        UserError: There is no dataset at the address, or it cannot be read.
+    """
+    if storage.is_remote(location) and direct.reads(str(location)):
+        return mirror(location, config, direct, direct=True)
+    return mirror(location, config)
+
+
+@contextlib.contextmanager
+def naming_damage(folder: Path, manifest: Manifest) -> Iterator[None]:
+    """Turn a reader's error into one that names the shard.
+
+    Raises:
+        UserError: A shard is not what the manifest says, or could not be fetched.
     """
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.FailedPreconditionError) as error:
         manifest.verify(folder, full=True)
+        _name_direct(folder, manifest, error)
         raise UserError(
             f"the shards in {folder} cannot be read although their digests agree: "
             f"{error.message.splitlines()[0]}"
         ) from error
+    except (tf.errors.UnknownError, tf.errors.NotFoundError) as error:
+        # TensorFlow keeps of an exception in a Python function only its text.
+        if said := re.search(r"\bUserError: (.*)", error.message):
+            raise UserError(said[1]) from error
+        _name_direct(folder, manifest, error)
+        raise
+
+
+def _name_direct(folder: Path, manifest: Manifest, error: tf.errors.OpError) -> None:
+    """Name the shard that TensorFlow cannot read behind an address, if it does."""
+    remote = Remote.of(folder)
+    if remote is None or not remote.direct:
+        return
+    for shard in manifest.shards:
+        location = storage.join(remote.location, shard.file)
+        if fault := direct.fault(location, shard.bytes):
+            raise UserError(f"{location}: {fault}") from error
+    raise UserError(
+        f"the shards in {remote.location} cannot be read although their sizes agree: "
+        f"{' '.join(error.message.split())}"
+    ) from error
 
 
 def open_source(
@@ -88,7 +139,7 @@ def open_source(
         raise UserError(
             f"split {split} of the data in {folder} has no {words[role]} videos"
         )
-    return Source(tuple(files), manifest, flow, sizes)
+    return Source(tuple(files), manifest, flow, sizes, Remote.of(Path(folder)))
 
 
 def parse(source: Source, record: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import stfn_keras
 from stfn_keras.config import ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import Manifest, check_match
+from stfn_keras.data.remote import location_of
+from stfn_keras.data.source import open_data
 from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, write_json
 
@@ -48,7 +50,7 @@ class Run:
     """A run directory and the settings it was made with."""
 
     folder: Path
-    data: Path
+    data: str  # a folder, or an address such as s3://bucket/ucf101
     data_digest: str
     labels: tuple[str, ...]
     preprocessing: dict
@@ -71,7 +73,7 @@ class Run:
         return {
             "kind": MARK,
             "version": stfn_keras.__version__,
-            "data": {"path": str(self.data), "digest": self.data_digest},
+            "data": {"path": self.data, "digest": self.data_digest},
             "labels": list(self.labels),
             "preprocessing": self.preprocessing,
             "model": dataclasses.asdict(self.model),
@@ -98,7 +100,7 @@ class Run:
             UserError: The folder is not a run, or one with other settings.
         """
         run = cls(
-            folder, data.resolve(), manifest.digest, manifest.labels,
+            folder, location_of(data), manifest.digest, manifest.labels,
             manifest.preprocessing, model, training, towers_from,
         )  # fmt: skip
         if folder.exists() and not folder.is_dir():
@@ -131,7 +133,7 @@ class Run:
         try:
             return cls(
                 folder=folder,
-                data=Path(stored["data"]["path"]),
+                data=str(stored["data"]["path"]),
                 data_digest=stored["data"]["digest"],
                 labels=tuple(stored["labels"]),
                 preprocessing=stored["preprocessing"],
@@ -146,12 +148,12 @@ class Run:
             ) from error
 
     def manifest(self, data: Path | None = None) -> tuple[Path, Manifest]:
-        """The data the run was made of, here or moved to another folder.
+        """The data the run was made of, where they were or in another folder.
 
         Raises:
             UserError: The folder holds other data, or they were prepared otherwise.
         """
-        folder = data or self.data
+        folder = data or open_data(self.data)
         manifest = Manifest.load(folder)
         fields = self.preprocessing["flow"]
         read = {**self.preprocessing, "flow": {self.flow: fields[self.flow]}}

@@ -1,27 +1,37 @@
 """A local S3 server for the tests of remote data."""
 
 import os
+import subprocess
+import sys
 
 import pytest
+
+# In a process of its own: native clients keep Python's lock while they wait for it.
+SERVER = """
+import logging, sys
+from moto.server import ThreadedMotoServer
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print("http://{}:{}".format(*server.get_host_and_port()), flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="session")
 def s3_server():
-    """Address of an S3 server of this process; skips where moto is missing."""
-    server_module = pytest.importorskip("moto.server", reason="needs the extra [test]")
+    """Address of a local S3 server that ends with us; skips where moto is missing."""
+    pytest.importorskip("moto", reason="needs the extra [test]")
     pytest.importorskip("s3fs", reason="needs the extra [remote]")
-    import logging
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = server_module.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        yield server.stdout.readline().decode().strip()
+        server.stdin.close()
 
 
 @pytest.fixture
-def bucket(s3_server, monkeypatch, tmp_path):
+def bucket(s3_server, monkeypatch):
     """Address of a bucket on it, with credentials in the environment."""
     import fsspec
     import s3fs
@@ -41,3 +51,19 @@ def bucket(s3_server, monkeypatch, tmp_path):
         system.mkdir("tests")
     yield "s3://tests"
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def upload(tmp_path):
+    """Upload a dataset directory, as the preparation does."""
+    import shutil
+
+    from stfn_keras import storage
+
+    def uploaded(folder, address):
+        copy = shutil.copytree(folder, tmp_path / "uploaded")
+        for file in sorted(copy.iterdir()):
+            storage.put(file, storage.join(address, file.name))
+        return address
+
+    return uploaded

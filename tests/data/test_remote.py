@@ -1,0 +1,202 @@
+"""Training and evaluation from an address: the same as from a local folder."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import dataclasses
+import gc
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import small_model, small_training
+
+from stfn_keras import storage
+from stfn_keras.data import direct, pipeline
+from stfn_keras.data.manifest import Manifest, Shard
+from stfn_keras.data.records import RecordWriter, read_records
+from stfn_keras.data.remote import AT_ONCE, CacheConfig
+from stfn_keras.data.source import naming_damage, open_data, open_source
+from stfn_keras.data.stream import records
+from stfn_keras.errors import UserError
+from stfn_keras.files import sha256
+
+SIZES = {"rgb": 16, "flow": 12}
+
+
+@pytest.fixture
+def many(dataset, tmp_path):
+    """The dataset with a shard for every record."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    manifest, shards = Manifest.load(dataset), []
+    for old in manifest.shards:
+        for record in read_records(dataset / old.file):
+            name = f"small-{old.roles}-{len(shards):05d}-of-00021.tfrecord"
+            with (folder / name).open("wb") as file:
+                RecordWriter(file).write(record)
+            size, digest = (folder / name).stat().st_size, sha256(folder / name)
+            shards.append(Shard(name, old.roles, 1, size, digest))
+    dataclasses.replace(manifest, shards=tuple(shards)).save(folder)
+    return folder
+
+
+@pytest.fixture
+def memory(many, upload, tmp_path, monkeypatch):
+    """The same behind an address, and a cache that holds it all."""
+    monkeypatch.setattr(direct, "reads", lambda location: False)
+    address = upload(many, f"memory://{tmp_path.name}/many")
+    return address, CacheConfig(str(tmp_path / "cache"))
+
+
+def source_of(folder, role="r"):
+    return open_source(folder, Manifest.load(folder), 1, role, "dis", SIZES)
+
+
+def batches(source, epoch=0):
+    return pipeline.training_batches(
+        source, segments=3, batch=4, seed=1, epoch=epoch, scales=(1.0, 0.75),
+        transform=lambda inputs, label: (inputs["rgb"], inputs["flow"], label),
+    )  # fmt: skip
+
+
+def views(source):
+    data = pipeline.view_batches(source, segments=3, samplings=1, crops=2, batch=3)
+    return data.map(lambda inputs, about: (inputs["rgb"], inputs["flow"], about["id"]))
+
+
+def assert_same(one, other):
+    for left, right in zip(one, other, strict=True):
+        for a, b in zip(left, right, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def shards_in(folder):
+    return {path.name for path in folder.glob("*.tfrecord*")}
+
+
+def test_batches_are_the_local_ones(many, memory):
+    folder = open_data(*memory)
+    assert shards_in(folder) == set()
+    for epoch in range(2):
+        assert_same(batches(source_of(many), epoch), batches(source_of(folder), epoch))
+    assert len(shards_in(folder)) == 12
+    assert_same(views(source_of(many, "e")), views(source_of(folder, "e")))
+    encoded = [
+        pipeline.encoded_batches(source_of(f, "e"), segments=3, batch=2)
+        for f in (many, folder)
+    ]
+    for one, other in zip(*encoded, strict=True):
+        np.testing.assert_array_equal(one["flow"].numpy(), other["flow"].numpy())
+
+
+def test_a_cache_smaller_than_the_data_fetches_again(many, memory, monkeypatch):
+    address, config = memory
+    largest = max(shard.bytes for shard in Manifest.load(many).shards)
+    bound = dataclasses.replace(config, data_cache_gb=AT_ONCE * largest / 1e9)
+    folder = open_data(address, bound)
+    fetched, get = [], storage.get
+    monkeypatch.setattr(storage, "get", lambda *a: (fetched.append(a[0]), get(*a)))
+    for _ in range(2):
+        for (taken, *_), expected in zip(
+            batches(source_of(folder)), batches(source_of(many)), strict=True
+        ):
+            np.testing.assert_array_equal(taken.numpy(), expected[0].numpy())
+            sizes = [p.stat().st_size for p in folder.glob("*.tfrecord*")]
+            assert sum(sizes) <= AT_ONCE * largest
+    assert len(fetched) > 12  # of twelve shards
+    assert len(shards_in(folder)) >= 4
+
+
+def test_an_abandoned_iteration_lets_its_shards_go(memory):
+    from stfn_keras.data.cache import _delete
+
+    folder = open_data(*memory)
+    data = batches(source_of(folder))
+    next(iter(data))
+    del data
+    gc.collect()
+    for path in folder.glob("*.tfrecord"):
+        assert _delete(path)
+
+
+def test_a_validation_set_is_read_every_epoch(many, memory):
+    local, remote = (views(source_of(f, "v")) for f in (many, open_data(*memory)))
+    for _ in range(3):
+        assert_same(local, remote)
+
+
+def test_a_shard_that_cannot_be_fetched_is_named(memory):
+    address, _ = memory
+    folder = open_data(*memory)
+    source = source_of(folder)
+    name = source.files[3].name
+    storage.delete(storage.join(address, name))
+    with (
+        pytest.raises(UserError, match=rf"many/{name} is missing: upload it again$"),
+        naming_damage(folder, source.manifest),
+    ):
+        list(batches(source))
+
+
+def test_a_shard_missing_at_the_start_is_named(memory):
+    address, config = memory
+    name = Manifest.load(open_data(*memory)).shards[2].file
+    storage.write_text(storage.join(address, name), "short")
+    with pytest.raises(UserError, match=rf"{name} must have .* Received: 5; upload"):
+        open_data(address, config)
+
+
+def test_a_damaged_cached_copy_is_named(many, memory):
+    folder = open_data(*memory)
+    list(batches(source_of(folder)))
+    path = source_of(folder).files[0]
+    data = bytearray(path.read_bytes())
+    data[40] ^= 1
+    path.write_bytes(data)
+    manifest = Manifest.load(folder)
+    manifest.verify(folder, full=False)
+    with (
+        pytest.raises(UserError, match=rf"{path.name}: its bytes .* delete this file"),
+        naming_damage(folder, manifest),
+    ):
+        list(batches(source_of(folder)))
+    path.unlink()
+    assert_same(batches(source_of(many)), batches(source_of(folder)))
+
+
+def test_no_dataset_at_an_address_is_said(memory, tmp_path):
+    with pytest.raises(UserError, match="memory://nothing must be a dataset made by"):
+        open_data("memory://nothing/", memory[1])
+    assert open_data(tmp_path) == open_data(str(tmp_path)) == tmp_path
+
+
+def test_a_local_folder_is_read_without_python(dataset):
+    """Its pipeline has no call back into Python, and no cache."""
+    for cycle in (1, 4):
+        data = records(source_of(dataset), cycle=cycle)
+        names = str(data._as_serialized_graph().numpy())
+        assert "PyFunc" not in names
+        assert "TFRecordDataset" in names
+
+
+def test_a_run_from_s3_is_the_local_run(trained, dataset, bucket, upload, tmp_path):
+    """Uploaded, trained and evaluated behind an address, by either reader."""
+    from stfn_keras.evaluation.evaluate import score_run
+    from stfn_keras.training.run import Run
+    from stfn_keras.training.train import train
+
+    address = upload(dataset, f"{bucket}/small")
+    cache = CacheConfig(str(tmp_path / "cache"))
+    run = train(
+        open_data(address, cache), tmp_path / "run", small_model(), small_training()
+    )
+    one, other = (pd.read_csv(r.folder / "history.csv") for r in (trained, run))
+    drop = [name for name in one if "second" in name or "time" in name]
+    pd.testing.assert_frame_equal(one.drop(columns=drop), other.drop(columns=drop))
+    opened = Run.open(run.folder)
+    assert opened.data == address
+    scores = score_run(opened, "1x1", 4, open_data(address, cache))
+    expected = score_run(trained, "1x1", 4)
+    np.testing.assert_allclose(scores.logits, expected.logits, atol=1e-6)
