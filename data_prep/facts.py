@@ -14,6 +14,7 @@ from data_prep.stored import StoredVideo
 from stfn_keras.data.index import Indexed
 from stfn_keras.data.ledger import Rejected
 from stfn_keras.data.manifest import ROLES, Manifest
+from stfn_keras.data.remote import location_of
 
 _SIZES = 5  # most common stored sizes shown
 _UNSEEN = "\ufffd"
@@ -28,7 +29,8 @@ def dataset_facts(
     """What a dataset holds: counts, losses, durations, sizes, and its classes."""
     size = sum(shard.bytes for shard in manifest.shards)
     lines = [
-        f"{folder}: {manifest.videos} videos of {len(manifest.labels)} classes in "
+        f"{location_of(folder)}: {manifest.videos} videos of "
+        f"{len(manifest.labels)} classes in "
         f"{len(manifest.shards)} shards, {size / 1e6:.1f} MB "
         f"({size / max(manifest.videos, 1) / 1e6:.2f} MB a video)",
         f"{'protocol':<12}{manifest.protocol}, {_number(manifest.splits, 'split')}",

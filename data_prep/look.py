@@ -20,6 +20,7 @@ from stfn_keras.config import check_at_least, option
 from stfn_keras.data.index import Indexed, iterate_index, read_index
 from stfn_keras.data.ledger import read_ledger
 from stfn_keras.data.manifest import Manifest
+from stfn_keras.data.remote import CacheConfig, location_of, mirror
 from stfn_keras.errors import UserError
 
 _NAMED = 5  # videos that a message about an unclear name lists
@@ -56,7 +57,8 @@ def main(argv: Sequence[str]) -> None:
             "inspect needs a dataset directory and, if wanted, a video's name. "
             f"Received: {' '.join(argv[1:]) or 'nothing'}"
         )
-    folder, config = Path(argv[1]), flags.read(LookConfig)
+    folder = mirror(argv[1], flags.read(CacheConfig))
+    config = flags.read(LookConfig)
     manifest = Manifest.load(folder)
     if len(argv) == 3:
         row = find_video(folder, argv[2])
@@ -84,6 +86,7 @@ def main(argv: Sequence[str]) -> None:
 def run() -> None:
     """Entry of `python -m data_prep inspect`."""
     flags.define(LookConfig)
+    flags.define(CacheConfig)
     flags.run(main, positional=True)
 
 
@@ -169,7 +172,10 @@ def sheet_path(folder: Path, out: str, video: str = "") -> Path:
             raise UserError(f"--out must be a new file. Received: {out}, which exists")
     else:
         name = "-".join(
-            filter(None, [folder.resolve().name, facts.printable(video)[:60]])
+            filter(
+                None,
+                [Path(location_of(folder.resolve())).name, facts.printable(video)[:60]],
+            )
         )
         path, number = Path(f"{name}.png"), 1
         while path.exists():

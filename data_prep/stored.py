@@ -15,6 +15,7 @@ import numpy as np
 from stfn_keras.data.index import Indexed
 from stfn_keras.data.manifest import MEND, Manifest
 from stfn_keras.data.records import RecordError, decode_example, read_records
+from stfn_keras.data.remote import present
 from stfn_keras.errors import UserError
 from stfn_keras.video import image
 
@@ -70,12 +71,13 @@ def read_videos(
     for shard, group in itertools.groupby(ordered, key=lambda row: row.shard):
         wanted = {row.record: row for row in group}
         try:
-            for number, record in enumerate(read_records(folder / shard)):
-                if number in wanted:
-                    example = decode_example(record)
-                    yield StoredVideo(wanted.pop(number), manifest, example)
-                if not wanted:
-                    break
+            with present(folder, shard) as path:
+                for number, record in enumerate(read_records(path)):
+                    if number in wanted:
+                        example = decode_example(record)
+                        yield StoredVideo(wanted.pop(number), manifest, example)
+                    if not wanted:
+                        break
             if wanted:
                 raise RecordError(f"it has no record {min(wanted)}")
         except (OSError, RecordError) as error:

@@ -19,6 +19,7 @@ from data_prep.table_faults import Tables
 from stfn_keras import flags
 from stfn_keras.data.manifest import MANIFEST, ROLES, Manifest, Shard, shard_fault
 from stfn_keras.data.records import RecordError, decode_example, read_records
+from stfn_keras.data.remote import CacheConfig, mirror, present
 from stfn_keras.errors import UserError
 from stfn_keras.video.jpeg import Decoder
 
@@ -31,16 +32,16 @@ def main(argv: Sequence[str]) -> None:
     """Print one line per fault of the folders named; exit 1 if there is any.
 
     Args:
-        argv: The program, and dataset directories.
+        argv: The program, and dataset directories or their addresses.
 
     Raises:
         UserError: No folder is named, or one is no dataset.
     """
-    folders = [Path(name) for name in argv[1:]]
-    if not folders:
+    if not argv[1:]:
         raise UserError("verify needs a dataset directory. Received: none")
     faulty = False
-    for folder in folders:
+    for name in argv[1:]:
+        folder = mirror(name, flags.read(CacheConfig))
         manifest = Manifest.load(folder)
         faults = verify_dataset(folder, absl_flags.FLAGS.decode)
         for fault in faults:
@@ -49,7 +50,7 @@ def main(argv: Sequence[str]) -> None:
         if not faults:
             size = sum(shard.bytes for shard in manifest.shards)
             print(
-                f"{folder}: sound: {manifest.videos} videos in "
+                f"{name}: sound: {manifest.videos} videos in "
                 f"{len(manifest.shards)} shards, {size / 1e6:.1f} MB"
             )
     if faulty:
@@ -61,6 +62,7 @@ def run() -> None:
     absl_flags.DEFINE_bool(
         "decode", False, "decode every image too, not only its header and end"
     )
+    flags.define(CacheConfig)
     flags.run(main, positional=True)
 
 
@@ -123,11 +125,14 @@ def shard_faults(
             there is a fault) and its size in bytes.
     """
     try:
-        if fault := shard_fault(shard, folder):
-            yield f"{shard.file}: {fault}{_where(folder / shard.file)}"
-            return
-        contents = content_faults(shard, folder, manifest, decoder, visit)
-        yield from (f"{shard.file}: {fault}" for fault in contents)
+        with present(folder, shard.file) as path:
+            if fault := shard_fault(shard, folder):
+                yield f"{shard.file}: {fault}{_where(path)}"
+                return
+            contents = content_faults(shard, folder, manifest, decoder, visit)
+            yield from (f"{shard.file}: {fault}" for fault in contents)
+    except UserError as error:  # of fetching it
+        yield str(error)
     except OSError as error:
         yield f"{shard.file}: it cannot be read: {error.strerror or error}"
 

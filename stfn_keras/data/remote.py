@@ -11,6 +11,7 @@ them itself (`stfn_keras.data.direct`).
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -148,9 +149,25 @@ class Remote:
 
 
 def location_of(folder: Path) -> str:
-    """Where a dataset directory's data are: its absolute path, or an address."""
+    """Where a dataset directory's data are: its own path, or an address."""
     remote = Remote.of(folder)
-    return remote.location if remote else str(folder.resolve())
+    return remote.location if remote else str(folder)
+
+
+@contextlib.contextmanager
+def present(folder: Path, file: str) -> Iterator[Path]:
+    """A shard's local path, fetched first in a mirror and kept within the `with`.
+
+    Raises:
+        UserError: It cannot be fetched, or is not what the manifest says.
+    """
+    if Remote.of(folder) is None:
+        yield folder / file
+        return
+    from stfn_keras.data.cache import ShardCache
+
+    with ShardCache.open(folder).shard(file) as path:
+        yield path
 
 
 def _check_there(location: str, manifest: Manifest, store: Store) -> None:

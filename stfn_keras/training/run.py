@@ -100,7 +100,7 @@ class Run:
             UserError: The folder is not a run, or one with other settings.
         """
         run = cls(
-            folder, location_of(data), manifest.digest, manifest.labels,
+            folder, location_of(data.resolve()), manifest.digest, manifest.labels,
             manifest.preprocessing, model, training, towers_from,
         )  # fmt: skip
         if folder.exists() and not folder.is_dir():

@@ -6,6 +6,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import dataclasses
 import gc
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +19,10 @@ from conftest import small_model, small_training
 
 from stfn_keras import storage
 from stfn_keras.data import direct, pipeline
+from stfn_keras.data.index import Indexed, write_index
+from stfn_keras.data.ledger import write_ledger
 from stfn_keras.data.manifest import Manifest, Shard
-from stfn_keras.data.records import RecordWriter, read_records
+from stfn_keras.data.records import RecordWriter, decode_example, read_records
 from stfn_keras.data.remote import AT_ONCE, CacheConfig
 from stfn_keras.data.source import naming_damage, open_data, open_source
 from stfn_keras.data.stream import records
@@ -70,6 +77,11 @@ def assert_same(one, other):
     for left, right in zip(one, other, strict=True):
         for a, b in zip(left, right, strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def assert_same_history(one, other):
+    histories = [pd.read_csv(run / "history.csv") for run in (one, other)]
+    pd.testing.assert_frame_equal(*(h.drop(columns="seconds") for h in histories))
 
 
 def shards_in(folder):
@@ -181,22 +193,108 @@ def test_a_local_folder_is_read_without_python(dataset):
         assert "TFRecordDataset" in names
 
 
-def test_a_run_from_s3_is_the_local_run(trained, dataset, bucket, upload, tmp_path):
-    """Uploaded, trained and evaluated behind an address, by either reader."""
+def test_a_run_from_s3_is_the_local_run(
+    trained, dataset, bucket, upload, tmp_path, monkeypatch
+):
+    """Uploaded by the preparation's storage, trained on and evaluated there."""
     from stfn_keras.evaluation.evaluate import score_run
     from stfn_keras.training.run import Run
     from stfn_keras.training.train import train
 
+    monkeypatch.setattr(direct, "reads", lambda location: False)
     address = upload(dataset, f"{bucket}/small")
     cache = CacheConfig(str(tmp_path / "cache"))
     run = train(
         open_data(address, cache), tmp_path / "run", small_model(), small_training()
     )
-    one, other = (pd.read_csv(r.folder / "history.csv") for r in (trained, run))
-    drop = [name for name in one if "second" in name or "time" in name]
-    pd.testing.assert_frame_equal(one.drop(columns=drop), other.drop(columns=drop))
+    assert_same_history(trained.folder, run.folder)
     opened = Run.open(run.folder)
     assert opened.data == address
     scores = score_run(opened, "1x1", 4, open_data(address, cache))
     expected = score_run(trained, "1x1", 4)
     np.testing.assert_allclose(scores.logits, expected.logits, atol=1e-6)
+
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "--network=spatial", "--stages=rgb", "--tower=tiny", "--rgb_weights=none",
+    "--rgb_size=16", "--pairs=2", "--segments=3", "--rgb_segments=2",
+    "--rgb_epochs=2", "--rgb_batch=4",
+]  # fmt: skip
+
+
+def command(*arguments):
+    """Run a command of the project; a child can be judged by how it exits."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_tensorflow_io_reads_s3_itself(dataset, bucket, upload, tmp_path):
+    """No shard is kept, the run is the local one, and commands exit as they should.
+
+    Once it has touched s3://, a process with tensorflow-io aborts while it ends.
+    """
+    if not direct.reads("s3://bucket"):
+        pytest.skip("needs the environment of the extra [io]: make test-io")
+    address = upload(dataset, f"{bucket}/direct")
+    cache = tmp_path / "cache"
+    flags = [f"--data_cache={cache}"]
+    local, far = tmp_path / "local", tmp_path / "far"
+    done = command("train.py", "--data", dataset, "--out", local, *SMALL)
+    assert done.returncode == 0, done.stderr[-2000:]
+    done = command("train.py", "--data", address, "--out", far, *flags, *SMALL)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "finished:" in done.stdout
+    assert_same_history(local, far)
+    assert not list(cache.rglob("*.tfrecord"))
+    found = []
+    for run in (local, far):
+        done = command("evaluate.py", "--run", run, "--json", *flags)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found.append(json.loads(done.stdout))
+    assert found[0] == found[1]
+
+    name = next(s.file for s in Manifest.load(dataset).shards if s.roles == "e")
+    storage.delete(f"{address}/{name}")
+    done = command("evaluate.py", "--run", far, *flags)
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert f"{address}/{name}: cannot be read" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_verify_and_inspect_take_an_address(dataset, tmp_path):
+    folder = shutil.copytree(dataset, tmp_path / "far")
+    manifest = Manifest.load(folder)
+    rows = [
+        Indexed(example["video/id"][0].decode(),
+                example["video/label_text"][0].decode(),
+                "", shard.roles, shard.file, number, 40, 25.0, 36, 48)
+        for shard in manifest.shards
+        for number, example in enumerate(
+            map(decode_example, read_records(folder / shard.file))
+        )
+    ]  # fmt: skip
+    write_index(folder, rows)
+    write_ledger(folder, [])
+    (folder / "labels.txt").write_text("left\nright\n")
+    address, flags = f"file://{folder}", [f"--data_cache={tmp_path / 'cache'}"]
+    done = command("-m", "data_prep", "verify", address, *flags)
+    assert "tfrecord" not in done.stdout, done.stdout
+    assert len(list((tmp_path / "cache").rglob("*.tfrecord"))) == 4
+    sheet = tmp_path / "sheet.png"
+    done = command("-m", "data_prep", "inspect", address, "--out", sheet, *flags)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith(f"{address}: 21 videos of 2 classes in 4 shards")
+    assert sheet.exists()
+
+    shard = folder / manifest.shards[1].file
+    data = bytearray(shard.read_bytes())
+    data[100] ^= 1
+    shard.write_bytes(data)
+    shutil.rmtree(tmp_path / "cache")
+    done = command("-m", "data_prep", "verify", address, *flags)
+    assert done.returncode == 1
+    assert f"{address}/{shard.name} is not what its manifest says" in done.stdout
