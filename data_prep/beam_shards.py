@@ -124,6 +124,9 @@ class RunShard(beam.DoFn):
         except StoppedError:
             return None
         except Exception as error:
+            # Runners may try one job twice at a time; the other try may have won.
+            if (entry := read_entry(job["out"], job["file"])) is not None:
+                return entry
             videos = job["videos"]
             at = f", video {videos[done]['id']!r}," if done < len(videos) else ""
             cause = " ".join(str(error).split()) or repr(error)

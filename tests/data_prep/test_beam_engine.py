@@ -181,6 +181,21 @@ def test_what_fails_names_shard_and_video_in_one_line(jobs, run, capfd, beam_opt
 
 
 @needs_beam
+def test_a_job_that_another_try_finished_is_no_failure(jobs, run, monkeypatch):
+    """Guards against runners that try one job twice at a time."""
+    beam_engine._import_beam()
+    from data_prep import beam_shards
+
+    def overtaken(*arguments):
+        run_job(*arguments)
+        raise FileNotFoundError("moved by the other try")
+
+    monkeypatch.setattr(beam_shards, "run_job", overtaken)
+    counters, _ = run(jobs)
+    assert counters["shards"] == len(jobs)
+
+
+@needs_beam
 def test_an_interrupt_stops_the_children(jobs, capfd):
     def interrupt(outcome):
         if not sent:
