@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from data_prep.isolated import ProcessLimits
+from data_prep.jobs.isolated import ProcessLimits
 from data_prep.plan import Configs, DatasetOptions
 from stfn_keras import flags
 from stfn_keras.config import PreparationConfig
@@ -24,11 +24,11 @@ from stfn_keras.video.limits import DecodingConfig
 
 # The module of each word; its `run` defines its flags and runs it.
 COMMANDS = {
-    "fetch": "fetch",
-    "verify": "verify",
-    "inspect": "look",
-    "flow-bench": "flow_bench",
-    "demo-clips": "demo_clips",
+    "fetch": "fetching.fetch",
+    "verify": "checking.verify",
+    "inspect": "checking.look",
+    "flow-bench": "bench.flow_bench",
+    "demo-clips": "demo.demo_clips",
 }
 SETTINGS = (DatasetOptions, PreparationConfig, DecodingConfig, ProcessLimits)
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.isolated import Decoder
-from data_prep.job import Job, make_item
+from data_prep.jobs.isolated import Decoder
+from data_prep.jobs.job import Job, make_item
 from stfn_keras import storage
 from stfn_keras.video.decode import VideoError
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from data_prep.job import WORK
+from data_prep.jobs.job import WORK
 from stfn_keras import storage
 from stfn_keras.data.index import INDEX, Indexed, write_index
 from stfn_keras.data.ledger import LEDGER, Rejected, write_ledger

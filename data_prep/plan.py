@@ -15,8 +15,8 @@ from typing import Any
 import av
 import cv2
 
-from data_prep.isolated import ProcessLimits
-from data_prep.job import Job
+from data_prep.jobs.isolated import ProcessLimits
+from data_prep.jobs.job import Job
 from stfn_keras.config import (
     FLOW_BOUND,
     PreparationConfig,

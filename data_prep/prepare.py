@@ -16,11 +16,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_prep import estimate, output, plan, supervisor
+from data_prep import estimate, output, plan
 from data_prep.growth import UNLISTED, Base
-from data_prep.isolated import Decoder, Prepare
-from data_prep.item import prepare_item
-from data_prep.job import Entry, Job, Outcome, read_entry
+from data_prep.jobs import supervisor
+from data_prep.jobs.isolated import Decoder, Prepare
+from data_prep.jobs.item import prepare_item
+from data_prep.jobs.job import Entry, Job, Outcome, read_entry
 from data_prep.plan import Configs, DatasetOptions
 from data_prep.task import Task, make_task
 from stfn_keras import storage
@@ -179,7 +180,7 @@ def _run(task: Task, prepare: Prepare, beam_options: Sequence[str]) -> None:
     ) as bar:
         progress = _Progress(bar)
         if options.engine == "beam":
-            from data_prep import beam_engine
+            from data_prep.jobs import beam_engine
 
             beam_engine.run_jobs(todo, workers, beam_options, progress, prepare)
         else:

@@ -10,7 +10,7 @@ from typing import Any
 
 from data_prep import output, plan
 from data_prep.growth import Base
-from data_prep.job import Job
+from data_prep.jobs.job import Job
 from data_prep.plan import Configs, DatasetOptions
 from stfn_keras import storage
 from stfn_keras.data.inputs import Inputs, Video

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.item import prepare_item
+from data_prep.jobs.item import prepare_item
 from stfn_keras.video.decode import VideoError
 
 

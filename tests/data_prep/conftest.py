@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data_prep.isolated import ProcessLimits
-from data_prep.item import prepare_item
+from data_prep.jobs.isolated import ProcessLimits
+from data_prep.jobs.item import prepare_item
 from data_prep.plan import Configs, DatasetOptions
 from data_prep.prepare import Summary, prepare_dataset
 from stfn_keras.config import PreparationConfig

@@ -9,7 +9,7 @@ import faulty_decoders
 import nasty_corpus
 import pytest
 
-from data_prep.verify import verify_dataset
+from data_prep.checking.verify import verify_dataset
 from stfn_keras.data.index import read_index
 from stfn_keras.data.ledger import read_ledger
 from stfn_keras.data.manifest import Manifest

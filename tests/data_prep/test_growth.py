@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from data_prep import output
-from data_prep.job import WORK
-from data_prep.verify import verify_dataset
+from data_prep.checking.verify import verify_dataset
+from data_prep.jobs.job import WORK
 from stfn_keras.data.index import read_index
 from stfn_keras.data.ledger import read_ledger
 from stfn_keras.data.manifest import Manifest

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from data_prep import __main__ as command
+from data_prep.checking.verify import verify_dataset
 from data_prep.estimate import duration, size
 from data_prep.plan import DatasetOptions
-from data_prep.verify import verify_dataset
 from stfn_keras.data.index import read_index
 from stfn_keras.data.ledger import read_ledger
 from stfn_keras.data.manifest import Manifest

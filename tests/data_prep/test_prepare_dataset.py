@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_prep import output, plan
-from data_prep.job import WORK, run_job
+from data_prep.jobs.job import WORK, run_job
 from data_prep.plan import Configs
 from stfn_keras.data.ledger import Rejected, read_ledger
 from stfn_keras.data.manifest import Manifest

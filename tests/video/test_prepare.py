@@ -130,7 +130,7 @@ def test_unknown_preset(tmp_path, render_clip):
 def test_workers_do_not_import_tensorflow():
     """Guards against an import that doubles the time of a preparation."""
     code = (
-        "import sys, data_prep.supervisor, data_prep.prepare; "
+        "import sys, data_prep.jobs.supervisor, data_prep.prepare; "
         "print([m for m in sys.modules if m in ('tensorflow', 'keras')])"
     )
     output = subprocess.run(

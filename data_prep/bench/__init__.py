@@ -1,0 +1,1 @@
+"""Cost and error of the flow presets on rendered motion."""

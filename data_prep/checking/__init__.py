@@ -1,0 +1,1 @@
+"""Finished datasets: every fault of one, and what it holds."""

@@ -1,0 +1,1 @@
+"""Rendered labelled clips to try things on."""

@@ -1,0 +1,1 @@
+"""One video, one shard: what runs in processes, on this machine or on many."""
