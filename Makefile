@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := recipes/demo.flags
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint test-io clean
 
 demo: .venv/installed
 	$(BIN)/python -m data_prep demo-clips --out data/demo-clips
@@ -36,8 +36,13 @@ lint: .venv/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# tensorflow-io has an environment of its own, since it needs an older TensorFlow.
+test-io: .venv-io/tested
+	.venv-io/bin/python -m pytest tests/data/test_remote.py tests/data/test_storage.py \
+	    tests/data/test_cache.py
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-io build *.egg-info
 
 .venv/installed: pyproject.toml setup.py
 	$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else 'expected Python 3.11 to 3.13, received %d.%d: set PYTHON=' % v)"
@@ -47,4 +52,10 @@ clean:
 
 .venv/tested: .venv/installed
 	$(BIN)/python -m pip install -e '.[dev]'
+	@touch $@
+
+.venv-io/tested: pyproject.toml setup.py
+	$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else 'expected Python 3.11 or 3.12, received %d.%d: set PYTHON=' % v)"
+	$(PYTHON) -m venv .venv-io
+	.venv-io/bin/python -m pip install --progress-bar on -e '.[io,test]'
 	@touch $@
