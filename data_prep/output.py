@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from data_prep.jobs.job import WORK
+from data_prep.jobs.job import PARTIAL, WORK
 from stfn_keras import storage
 from stfn_keras.data.index import INDEX, Indexed, write_index
 from stfn_keras.data.ledger import LEDGER, Rejected, write_ledger
@@ -55,6 +55,8 @@ def locked(out: str) -> Iterator[None]:
             "stop it"
         ) from None
     try:
+        for left in begun.glob(f"*{PARTIAL}"):  # by a run that was killed
+            left.unlink()
         yield
     finally:
         lock.release()

@@ -6,28 +6,22 @@
 Stopped at any moment and started again, it continues at the first shard undone.
 """
 
-import os
-import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from data_prep import estimate, output, plan
+from data_prep import estimate, output, plan, run
 from data_prep.growth import UNLISTED, Base
-from data_prep.jobs import supervisor
-from data_prep.jobs.isolated import Decoder, Prepare
+from data_prep.jobs.isolated import Prepare
 from data_prep.jobs.item import prepare_item
-from data_prep.jobs.job import Entry, Job, Outcome, read_entry
+from data_prep.jobs.job import Entry, read_entry
 from data_prep.plan import Configs, DatasetOptions
 from data_prep.task import Task, make_task
 from stfn_keras import storage
 from stfn_keras.data.index import Indexed
 from stfn_keras.data.ledger import LEDGER, Rejected
-from stfn_keras.data.manifest import ROLES, SCHEMA, Manifest, Shard
+from stfn_keras.data.manifest import SCHEMA, Manifest, Shard
 from stfn_keras.errors import UserError
 from stfn_keras.video.flow import get_preset
 
@@ -89,9 +83,11 @@ def prepare_dataset(
     if not options.out:
         raise UserError("--out must name the dataset directory. Received: nothing")
     _check_flow(options, configs)
+    run.check_engine(options, beam_options)
     task = make_task(options, configs)
     if options.dry_run:
-        return _dry_run(task)
+        run.say(task)
+        return _summary(task.base, task.inputs.absent, 0.0)
     with output.locked(options.out):
         if options.add:
             task = make_task(options, configs)  # nobody else adds from here on
@@ -100,7 +96,7 @@ def prepare_dataset(
             output.write_addition(options.out, task.record)
         elif output.open_output(options.out, task.settings):
             return _finished(options.out)
-        _run(task, prepare, beam_options)
+        run.run_task(task, prepare, beam_options)
         contents = _finish(task)
     return _summary(contents, task.inputs.absent, time.monotonic() - started)
 
@@ -120,93 +116,6 @@ def _finished(out: str) -> Summary:
         manifest.verify(Path(out), full=False)
         output.tidy_finished(out)
     return _summary(contents, manifest.absent, 0.0)
-
-
-def _dry_run(task: Task) -> Summary:
-    """Say what would be done; write nothing."""
-    roles = Counter(video.roles for video in task.news)
-    classes = Counter(video.label for video in task.news)
-    print(
-        f"{len(task.news)} videos of {len(classes)} classes to prepare in "
-        f"{len(task.jobs)} shards; {len(task.inputs.unlisted)} files not listed, "
-        f"{task.inputs.absent} listed videos absent"
-    )
-    splits = len(next(iter(roles), ""))
-    for split in range(splits):
-        counts: Counter[str] = Counter()
-        for letters, count in roles.items():
-            counts[ROLES[letters[split]]] += count
-        parts = ", ".join(f"{count} {role}" for role, count in sorted(counts.items()))
-        print(f"split {split + 1}: {parts}")
-    few = ", ".join(f"{name} {count}" for name, count in sorted(classes.items())[:10])
-    print(f"videos by class: {few}{', ...' if len(classes) > 10 else ''}")
-    _print_estimate(task, task.jobs, _workers(task.options))
-    return _summary(task.base, task.inputs.absent, 0.0)
-
-
-def _workers(options: DatasetOptions) -> int:
-    """Processes at once: in a container, fewer cores may be ours than there are."""
-    if options.workers:
-        return options.workers
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _print_estimate(task: Task, jobs: list[Job], workers: int) -> None:
-    with Decoder(task.configs.limits) as decoder:
-        found = estimate.measure(jobs, decoder)
-    if found:
-        print(found.text(workers, task.options.out), flush=True)
-
-
-def _run(task: Task, prepare: Prepare, beam_options: Sequence[str]) -> None:
-    """Make the shards that are not there yet, under a progress bar."""
-    options, workers = task.options, _workers(task.options)
-    todo = [job for job in task.jobs if read_entry(options.out, job["file"]) is None]
-    videos, left = (
-        sum(len(job["videos"]) for job in part) for part in (task.jobs, todo)
-    )
-    if prepare is prepare_item:
-        _print_estimate(task, todo, workers)
-    if len(todo) < workers and left > len(todo):
-        print(
-            f"note: {len(todo)} shards keep {len(todo)} of {workers} workers busy; a "
-            "lower --shard_videos makes more of them",
-            file=sys.stderr,
-        )
-    with tqdm(
-        total=videos, initial=videos - left, unit="video", desc=options.dataset_name
-    ) as bar:
-        progress = _Progress(bar)
-        if options.engine == "beam":
-            from data_prep.jobs import beam_engine
-
-            beam_engine.run_jobs(todo, workers, beam_options, progress, prepare)
-        else:
-            supervisor.run_jobs(todo, workers, progress, prepare)
-
-
-class _Progress:
-    """Keeps the bar, and says at once what befalls a video unexpectedly."""
-
-    def __init__(self, bar: tqdm) -> None:
-        self._bar = bar
-        self._started = time.monotonic()
-        self._pairs = 0
-        self._bad = 0
-
-    def __call__(self, outcome: Outcome) -> None:
-        self._pairs += outcome.pairs
-        self._bad += outcome.reason is not None
-        if outcome.detail:
-            self._bar.write(
-                f"{outcome.id}: {outcome.reason}: {outcome.detail}", file=sys.stderr
-            )
-        seconds = max(time.monotonic() - self._started, 1e-3)
-        rate = f"{self._pairs / seconds:.0f}"
-        self._bar.set_postfix({"pairs/s": rate, "bad": self._bad}, refresh=False)
-        self._bar.update()
 
 
 def _finish(task: Task) -> Base:

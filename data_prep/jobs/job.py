@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from stfn_keras.files import sha256
 from stfn_keras.video.decode import VideoError
 
 WORK = ".work"
+PARTIAL = ".partial"  # end of the names of files that are not whole
 
 Job = dict[str, Any]
 Entry = dict[str, Any]
@@ -133,12 +135,15 @@ def _entry_location(out: str, file: str) -> str:
 
 @contextlib.contextmanager
 def _aside(job: Job) -> Iterator[Path]:
-    """A local path to write the shard to, on the disk where it will stay."""
+    """A local path to write the shard to, on the disk where it will stay.
+
+    Its name is its own: a cluster may try one job twice at a time.
+    """
     if storage.is_remote(job["out"]):
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder, job["file"])
     else:
-        yield Path(job["out"], WORK, f"{job['file']}.partial")
+        yield Path(job["out"], WORK, f"{job['file']}.{uuid.uuid4().hex}{PARTIAL}")
 
 
 def _indexed(
@@ -171,11 +176,12 @@ def _finish(
         storage.put(aside, storage.join(out, file))
     else:
         aside.unlink()
-    entry = {
+    entry: Entry = {
         "file": file,
         "shard": shard,
         "videos": [asdict(row) for row in indexed],
         "rejected": [asdict(row) for row in rejected],
     }
-    storage.write_text(_entry_location(out, file), json.dumps(entry) + "\n")
+    aside.write_text(json.dumps(entry) + "\n")
+    storage.put(aside, _entry_location(out, file))
     return entry

@@ -89,7 +89,7 @@ def test_an_addition_that_was_killed_is_continued(
 
     with monkeypatch.context() as patched:
         if moment == "recorded":
-            patched.setattr("data_prep.prepare.supervisor.run_jobs", killed)
+            patched.setattr("data_prep.run.supervisor.run_jobs", killed)
         elif moment == "in shards":
             patched.setattr("data_prep.prepare._finish", killed)
         else:
