@@ -183,7 +183,9 @@ def _flow(name: str, prev_gray: np.ndarray, next_gray: np.ndarray) -> np.ndarray
     algorithm = _algorithm(name)
     # DIS overwrites its own scales on small frames, and would keep them.
     for parameter, value in FLOW_PRESETS[name].parameters.items():
-        getattr(algorithm, f"set{parameter}")(value)
+        # OpenCV before 4.12 has no such setter: it is always as many scales as fit.
+        if parameter != "CoarsestScale" or hasattr(algorithm, "setCoarsestScale"):
+            getattr(algorithm, f"set{parameter}")(value)
     return algorithm.calc(prev_gray, next_gray, None)
 
 
