@@ -57,5 +57,5 @@ clean:
 .venv-io/tested: pyproject.toml setup.py
 	$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else 'expected Python 3.11 or 3.12, received %d.%d: set PYTHON=' % v)"
 	$(PYTHON) -m venv .venv-io
-	.venv-io/bin/python -m pip install --progress-bar on -e '.[io,test]'
+	.venv-io/bin/python -m pip install --progress-bar on -e '.[io,remote]' 'pytest>=8' 'moto[server]>=5'
 	@touch $@
