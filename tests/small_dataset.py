@@ -23,7 +23,11 @@ ROLES = ("re", "er", "er", "vu")  # of each shard; one group is in each
 
 
 def write_dataset(
-    folder: Path, layout: str = "snippet", videos: int = 2, codes: dict | None = None
+    folder: Path,
+    layout: str = "snippet",
+    videos: int = 2,
+    codes: dict | None = None,
+    pairs: dict | None = None,
 ) -> Path:
     """Write a dataset of four shards and a ledger of one row.
 
@@ -32,9 +36,11 @@ def write_dataset(
         layout: `snippet` or `dense`.
         videos: Per shard.
         codes: By flow field: its code everywhere, u and v; 148 and 128 by default.
+        pairs: By flow field: flow pairs of a snippet, if not `PAIRS`.
     """
     folder.mkdir(parents=True)
     codes = codes or {"dis": (148, 128)}
+    pairs = {**dict.fromkeys(codes, PAIRS), **(pairs or {})}
     draws = np.random.default_rng(0)
     rows, shards = [], []
     for number, roles in enumerate(ROLES):
@@ -47,25 +53,28 @@ def write_dataset(
                     f"{label}/v g{number} c{record}\n.avi", label, f"g{number}", roles,
                     name, record, FRAMES, 30000 / 1001, HEIGHT, WIDTH,
                 )  # fmt: skip
-                writer.write(encode_example(features(row, layout, codes, draws)))
+                writer.write(encode_example(features(row, layout, codes, pairs, draws)))
                 rows.append(row)
         path = folder / name
         shards.append(Shard(name, roles, videos, path.stat().st_size, sha256(path)))
     field = {"preset": "dis", "version": 1, "parameters": {}, "opencv": "5",
-             "bound": 20.0, "pairs": PAIRS}  # fmt: skip
+             "bound": 20.0}  # fmt: skip
+    flow = {name: {**field, "preset": name, "pairs": pairs[name]} for name in codes}
     write_index(folder, rows)
     write_ledger(folder, [Rejected("cut.avi", "damaged", 9, 4)])
     (folder / "labels.txt").write_text("\n".join(LABELS) + "\n", encoding="utf-8")
     Manifest(
         schema=1, name="small", protocol="csv", labels=LABELS, videos=len(rows),
-        absent=3, shards=tuple(shards), flow={n: {**field, "preset": n} for n in codes},
+        absent=3, shards=tuple(shards), flow=flow,
         layout=layout, snippets=SNIPPETS, rgb_per_snippet=1, size="256", flip=True,
         inputs=len(rows) + 1,
     ).save(folder)  # fmt: skip
     return folder
 
 
-def features(row: Indexed, layout: str, codes: dict, draws: np.random.Generator):
+def features(
+    row: Indexed, layout: str, codes: dict, pairs: dict, draws: np.random.Generator
+):
     """The features of one video: noise that moves as `codes` say."""
     dense = layout == "dense"
     frames = draws.integers(0, 255, (FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -87,8 +96,8 @@ def features(row: Indexed, layout: str, codes: dict, draws: np.random.Generator)
         ),
     }
     for name, code in codes.items():
-        pairs, count = (1, FRAMES - 1) if dense else (PAIRS, SNIPPETS)
-        field = np.broadcast_to(np.uint8(code), (pairs, HEIGHT, WIDTH, 2))
+        length, count = (1, FRAMES - 1) if dense else (pairs[name], SNIPPETS)
+        field = np.broadcast_to(np.uint8(code), (length, HEIGHT, WIDTH, 2))
         key = f"frame/flow/{name}" if dense else f"flow/{name}"
         made[key] = [image.encode_flow(field)] * count
     return made

@@ -5,9 +5,10 @@ over their flow in colour. The dataset is only read. The sheet is `NAME.png` in 
 current folder, or `NAME-2.png` and so on where that exists: no file is written over.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from stfn_keras.data.remote import CacheConfig, location_of, mirror
 from stfn_keras.errors import UserError
 
 _NAMED = 5  # videos that a message about an unclear name lists
+_LONGEST = 60  # characters of a video's name in a sheet's
+_SEGMENT = re.compile(r"#t=[^/#]+,[^/#]+$")  # ends the id of a part of a video
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
     manifest = Manifest.load(folder)
     if len(argv) == 3:
         row = find_video(folder, argv[2])
-        sheet = sheet_path(folder, config.out, Path(row.path).stem)
+        sheet = sheet_path(folder, config.out, stem(row.path))
         (video,) = read_videos(folder, manifest, [row])
         lines = facts.video_facts(video)
         lines += ["", *facts.flow_facts(flow_statistics([video]), 1)]
@@ -107,7 +110,8 @@ def find_video(folder: Path, name: str) -> Indexed:
     if not found:
         raise UserError(
             f"expected a video's id, or a part of one. Received: {name!r}, which no "
-            f"video in {folder} has; videos.csv lists them, ledger.csv those left out"
+            f"video in {location_of(folder)} has; videos.csv lists them, ledger.csv "
+            "those left out"
         )
     some = ", ".join(facts.printable(row.path) for row in found[:_NAMED])
     raise UserError(
@@ -153,13 +157,21 @@ def flow_statistics(videos: Iterable[StoredVideo]) -> dict[str, FlowStatistics]:
     }
 
 
+def stem(path: str) -> str:
+    """A video's name without folder and suffix; of a segment, with its times."""
+    found = _SEGMENT.search(path)
+    segment = found[0] if found else ""
+    name = PurePosixPath(path.removesuffix(segment)).stem
+    return name[: max(_LONGEST - len(segment), 0)] + segment
+
+
 def sheet_path(folder: Path, out: str, video: str = "") -> Path:
     """Where to draw: what is asked for, or a name that is free.
 
     Args:
         folder: The dataset.
         out: `--out`; empty for a name in the current folder.
-        video: The stem of a video's name, if one is drawn.
+        video: The video's `stem`, if one is drawn.
 
     Raises:
         UserError: The file exists, is no PNG, or would lie inside the dataset.
@@ -174,7 +186,10 @@ def sheet_path(folder: Path, out: str, video: str = "") -> Path:
         name = "-".join(
             filter(
                 None,
-                [Path(location_of(folder.resolve())).name, facts.printable(video)[:60]],
+                [
+                    Path(location_of(folder.resolve())).name,
+                    facts.printable(video)[:_LONGEST],
+                ],
             )
         )
         path, number = Path(f"{name}.png"), 1

@@ -61,13 +61,16 @@ def record_faults(
 
 def span(manifest: Manifest) -> int:
     """Frames that a snippet of the dataset reaches over."""
-    return max(manifest.pairs + 1, manifest.rgb_per_snippet)
+    pairs = max(field["pairs"] for field in manifest.flow.values())
+    return max(pairs + 1, manifest.rgb_per_snippet)
 
 
-def _image_names(manifest: Manifest) -> tuple[str, list[str]]:
+def _image_names(manifest: Manifest) -> tuple[str, dict[str, int]]:
+    """The features that hold frames and flow; of flow, with the pairs of a mosaic."""
     if manifest.layout == "dense":
-        return "frame/rgb", [f"frame/flow/{name}" for name in manifest.flow]
-    return "snippet/rgb", [f"flow/{name}" for name in manifest.flow]
+        return "frame/rgb", {f"frame/flow/{name}": 1 for name in manifest.flow}
+    pairs = {f"flow/{name}": field["pairs"] for name, field in manifest.flow.items()}
+    return "snippet/rgb", pairs
 
 
 def _single_faults(example: Example) -> Iterator[str]:
@@ -129,13 +132,13 @@ def _image_faults(
     height, width = example["video/height"][0], example["video/width"][0]
     frames, dense = example["video/frames"][0], manifest.layout == "dense"
     rgb, flow = _image_names(manifest)
-    pairs = 1 if dense else manifest.pairs
-    mosaic = Header(pairs * padded(height), 2 * padded(width), 1)
     snippets = manifest.snippets
     expected = {
         rgb: (frames if dense else snippets * manifest.rgb_per_snippet,
               Header(height, width, 3)),
-        **{name: (frames - 1 if dense else snippets, mosaic) for name in flow},
+        **{name: (frames - 1 if dense else snippets,
+                  Header(pairs * padded(height), 2 * padded(width), 1))
+           for name, pairs in flow.items()},
     }  # fmt: skip
     for name, (length, header) in expected.items():
         images = example[name]

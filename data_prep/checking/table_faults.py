@@ -98,8 +98,13 @@ class Tables:
         try:
             self._next = self._next or next(self._index, None)
         except UserError as error:
-            self._disuse(str(error))
+            self._disuse(self._said(INDEX, error))
         return self._next[0] if self._next else ""
+
+    def _said(self, name: str, error: UserError) -> str:
+        """What an error says of a file, without its path: a mirror's is nobody's."""
+        text, path = str(error), f"{self._folder / name} "
+        return f"it {text.removeprefix(path)}" if text.startswith(path) else text
 
     def _fault(self, text: str) -> None:
         self._faults.append(f"{INDEX}: {text}")
@@ -130,7 +135,7 @@ class Tables:
         try:
             rows = read_ledger(self._folder)
         except UserError as error:
-            yield f"{LEDGER}: {error}"
+            yield f"{LEDGER}: {self._said(LEDGER, error)}"
             return
         seen = set()
         for row in rows:
@@ -140,7 +145,9 @@ class Tables:
             if place := self._places.get(to_bytes(row.path)):
                 yield f"{LEDGER}: {row.path!r} is also record {place[1]} of {place[0]}"
         manifest = self._manifest
-        if manifest.inputs and manifest.videos + len(rows) != manifest.inputs:
+        # A dataset made by hand, not from a list of inputs, has 0 and no ledger rows.
+        counted = manifest.inputs or rows
+        if counted and manifest.videos + len(rows) != manifest.inputs:
             yield (
                 f"{MANIFEST}: expected {manifest.inputs} inputs. Received: "
                 f"{manifest.videos} videos in shards and {len(rows)} in {LEDGER}"

@@ -7,29 +7,33 @@ headers and ends of images are read; `--decode` decodes them too, far more slowl
 """
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from absl import flags as absl_flags
 from tqdm import tqdm
 
+from data_prep.checking.fresh import afresh
+from data_prep.checking.manifest_faults import (
+    leftovers,
+    manifest_faults,
+    settings_fault,
+    unfinished_addition,
+)
 from data_prep.checking.record_faults import Example, record_faults
 from data_prep.checking.table_faults import Tables
-from stfn_keras import flags
-from stfn_keras.data.manifest import MANIFEST, ROLES, Manifest, Shard, shard_fault
+from stfn_keras import flags, storage
+from stfn_keras.data.manifest import Manifest, Shard, shard_fault
 from stfn_keras.data.records import RecordError, decode_example, read_records
-from stfn_keras.data.remote import CacheConfig, mirror, present
+from stfn_keras.data.remote import CacheConfig, location_of, present
 from stfn_keras.errors import UserError
 from stfn_keras.video.jpeg import Decoder
-
-SUFFIX = ".tfrecord"
 
 Visit = Callable[[int, Example | None, int], None]
 
 
 def main(argv: Sequence[str]) -> None:
-    """Print one line per fault of the folders named; exit 1 if there is any.
+    """Print one line per fault of the datasets named; exit 1 if there is any.
 
     Args:
         argv: The program, and dataset directories or their addresses.
@@ -39,22 +43,44 @@ def main(argv: Sequence[str]) -> None:
     """
     if not argv[1:]:
         raise UserError("verify needs a dataset directory. Received: none")
-    faulty = False
-    for name in argv[1:]:
-        folder = mirror(name, flags.read(CacheConfig))
-        manifest = Manifest.load(folder)
-        faults = verify_dataset(folder, absl_flags.FLAGS.decode)
-        for fault in faults:
-            print(fault)
-        faulty = faulty or bool(faults)
-        if not faults:
-            size = sum(shard.bytes for shard in manifest.shards)
-            print(
-                f"{name}: sound: {manifest.videos} videos in "
-                f"{len(manifest.shards)} shards, {size / 1e6:.1f} MB"
-            )
-    if faulty:
+    config, decode = flags.read(CacheConfig), absl_flags.FLAGS.decode
+    if not all([report(name, config, decode) for name in argv[1:]]):
         sys.exit(1)
+
+
+def report(name: str, config: CacheConfig, decode: bool = False) -> bool:
+    """Print each fault of a dataset when it is found, or that there is none.
+
+    Args:
+        name: A dataset directory or its address, whose shards are fetched afresh.
+        config: Of the cache that says where fetched shards lie for as long.
+        decode: Whether to decode every image too.
+
+    Returns:
+        Whether it is sound.
+
+    Raises:
+        UserError: It is no dataset.
+    """
+    sound = True
+    with afresh(name, config) as folder:
+        manifest = Manifest.load(folder)
+        keep = not storage.is_remote(name)
+        for fault in dataset_faults(folder, decode, keep):
+            _say(storage.join(name, fault))
+            sound = False
+        if unfinished_addition(folder, manifest):
+            _say(
+                f"{name}: note: an addition to it is unfinished: finish it with the "
+                "same --add command"
+            )
+    if sound:
+        size = sum(shard.bytes for shard in manifest.shards)
+        _say(
+            f"{name}: sound: {manifest.videos} videos in "
+            f"{len(manifest.shards)} shards, {size / 1e6:.1f} MB"
+        )
+    return sound
 
 
 def run() -> None:
@@ -70,7 +96,7 @@ def verify_dataset(folder: Path, decode: bool = False) -> list[str]:
     """Check every shard, every record, and every table against them.
 
     Args:
-        folder: A dataset directory.
+        folder: A dataset directory. Of a mirror, cached shards are read as they are.
         decode: Whether to decode every image too.
 
     Returns:
@@ -79,13 +105,47 @@ def verify_dataset(folder: Path, decode: bool = False) -> list[str]:
     Raises:
         UserError: The folder has no readable manifest.
     """
+    return list(dataset_faults(folder, decode))
+
+
+def dataset_faults(
+    folder: Path, decode: bool = False, keep: bool = True
+) -> Iterator[str]:
+    """Yield the lines of `verify_dataset` as they are found.
+
+    Args:
+        folder: A dataset directory.
+        decode: Whether to decode every image too.
+        keep: Whether the shards stay. Those of a mirror that nobody else reads may
+            go once they are read, so that one of them lies on the disk at a time.
+
+    Raises:
+        UserError: The folder has no readable manifest.
+    """
     manifest = Manifest.load(folder)
-    if fault := _settings_fault(manifest):
-        return [fault]
-    decoder = Decoder() if decode else None
-    faults = list(_manifest_faults(manifest))
+    if fault := settings_fault(manifest):
+        yield _line(fault)
+        return
     tables = Tables(folder, manifest)
-    total = sum(shard.bytes for shard in manifest.shards)
+    for faults in (
+        manifest_faults(manifest),
+        _shards_faults(folder, manifest, tables, Decoder() if decode else None, keep),
+        leftovers(folder, manifest),
+        tables.finish(),
+    ):
+        yield from map(_line, faults)
+
+
+def _shards_faults(
+    folder: Path,
+    manifest: Manifest,
+    tables: Tables,
+    decoder: Decoder | None,
+    keep: bool,
+) -> Iterator[str]:
+    """Read all shards; what is wrong with each, then with the tables' rows of it."""
+    found: list[str] = []  # by the tables, in the shard at hand
+    done, total = 0, sum(shard.bytes for shard in manifest.shards)
     with tqdm(total=total, unit="B", unit_scale=True, desc="verify") as bar:
 
         def visit(number: int, example: Example | None, size: int) -> None:
@@ -93,18 +153,22 @@ def verify_dataset(folder: Path, decode: bool = False) -> list[str]:
             if example is None:
                 tables.skip(number)
             else:
-                faults.extend(tables.add(number, example))
+                found.extend(tables.add(number, example))
 
-        done = 0
         for shard in sorted(manifest.shards, key=lambda shard: shard.file):
             tables.begin(shard.file)
-            found = list(shard_faults(shard, folder, manifest, decoder, visit))
-            faults += found or tables.end()
+            sound = True
+            for fault in shard_faults(shard, folder, manifest, decoder, visit):
+                sound = False
+                yield fault
+            yield from found
+            found.clear()
+            if sound:
+                yield from tables.end()
+            if not keep:
+                (folder / shard.file).unlink(missing_ok=True)
             done += shard.bytes
             bar.update(done - bar.n)
-    faults += _leftovers(folder, manifest)
-    faults += tables.finish()
-    return faults
 
 
 def shard_faults(
@@ -132,7 +196,8 @@ def shard_faults(
             contents = content_faults(shard, folder, manifest, decoder, visit)
             yield from (f"{shard.file}: {fault}" for fault in contents)
     except UserError as error:  # of fetching it
-        yield str(error)
+        text = str(error).removeprefix(storage.join(location_of(folder), ""))
+        yield text if text.startswith(shard.file) else f"{shard.file}: {text}"
     except OSError as error:
         yield f"{shard.file}: it cannot be read: {error.strerror or error}"
 
@@ -176,44 +241,14 @@ def _where(path: Path) -> str:
     return ""
 
 
-def _settings_fault(manifest: Manifest) -> str | None:
-    """Why nothing can be compared with a manifest; None if everything can."""
-    try:
-        _ = manifest.preparation
-        numbers = [manifest.videos, manifest.absent, manifest.inputs]
-        for shard in manifest.shards:
-            numbers += [shard.videos, shard.bytes]
-        words = [*manifest.labels, *(shard.file for shard in manifest.shards)]
-        if {type(n) for n in numbers} <= {int} and {type(w) for w in words} <= {str}:
-            return None
-        return f"{MANIFEST}: it is damaged: a number or a name is of another type"
-    except (UserError, KeyError, IndexError, TypeError, ValueError) as error:
-        return f"{MANIFEST}: it is damaged: {error!r}"
+def _line(text: str) -> str:
+    """The text on one line that any terminal takes, whatever names are in it."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
 
 
-def _manifest_faults(manifest: Manifest) -> Iterator[str]:
-    total = sum(shard.videos for shard in manifest.shards)
-    if total != manifest.videos:
-        yield f"{MANIFEST}: expected {manifest.videos} videos. Its shards have {total}"
-    names = Counter(shard.file for shard in manifest.shards)
-    for name, count in names.items():
-        if count > 1:
-            yield f"{MANIFEST}: it names {name} {count} times"
-        if "/" in name or not name.endswith(SUFFIX):
-            yield f"{MANIFEST}: {name!r} is no name of a shard"
-    for shard in manifest.shards:
-        if len(shard.roles) != manifest.splits or not set(shard.roles) <= set(ROLES):
-            yield (
-                f"{MANIFEST}: the roles of {shard.file} must be {manifest.splits} of "
-                f"the letters {', '.join(ROLES)}. Received: {shard.roles!r}"
-            )
-
-
-def _leftovers(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """What looks like a part of the dataset and is none."""
-    known = {shard.file for shard in manifest.shards}
-    for path in sorted(folder.iterdir()):
-        if path.suffix == SUFFIX and path.name not in known:
-            yield f"{path.name}: the manifest does not name it"
-        elif ".partial" in path.name:
-            yield f"{path.name}: it was left by a run that stopped; delete it"
+def _say(text: str) -> None:
+    """Print a line at once, above the bar."""
+    tqdm.write(_line(text), file=sys.stdout)
+    sys.stdout.flush()

@@ -97,7 +97,7 @@ def test_an_addition_that_was_killed_is_continued(
         with pytest.raises(KeyboardInterrupt):
             prepare(out, videos=str(grown), add=True)
     if moment != "at the manifest":  # until then the dataset is what it was
-        assert all("not name" in fault for fault in verify_dataset(out))
+        assert verify_dataset(out) == []
         assert Manifest.load(out).videos == 9
     prepare(out, videos=str(grown), add=True)
     assert contents(out) == contents(whole)

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from small_dataset import HEIGHT, LABELS, WIDTH, agree, rewrite, write_dataset
 
-from data_prep.checking.verify import verify_dataset
-from stfn_keras.data.index import read_index, write_index
+from data_prep.checking.verify import dataset_faults, report, verify_dataset
+from stfn_keras.data.index import COLUMNS, read_index, write_index
 from stfn_keras.data.ledger import Rejected, read_ledger, write_ledger
-from stfn_keras.data.manifest import Manifest
+from stfn_keras.data.manifest import Manifest, Shard
 from stfn_keras.data.records import RecordWriter
+from stfn_keras.data.remote import CacheConfig
 from stfn_keras.errors import UserError
+from stfn_keras.files import sha256
 from stfn_keras.video import image
 
 
@@ -260,6 +262,9 @@ def swap_lines(folder: Path) -> None:
     (folder / "labels.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+ONES = ",1" * (len(COLUMNS) - 6)  # in the columns after `record`
+
+
 def add_line(folder: Path, line: str, name: str = "videos.csv") -> None:
     with open(folder / name, "a", encoding="utf-8") as file:
         file.write(line + "\n")
@@ -292,9 +297,9 @@ def add_line(folder: Path, line: str, name: str = "videos.csv") -> None:
             "videos.csv: it names z, which the manifest does not",
         ),
         (lambda f: add_line(f, "a,b,c"), "is no index of videos: line 18: "),
-        (lambda f: add_line(f, "a,b,c,d,e,x,1,1,1,1,1"), "line 18: invalid literal"),
+        (lambda f: add_line(f, f"a,b,c,d,e,x{ONES}"), "line 18: invalid literal"),
         (
-            lambda f: add_line(f, "a,b,c,d,a,0,1,1,1,1,1"),
+            lambda f: add_line(f, f"a,b,c,d,a,0{ONES}"),
             "must be sorted by shard. Received a after small-vu",
         ),
         (swap_lines, "labels.txt: expected the labels of manifest.json"),
@@ -311,6 +316,7 @@ def add_line(folder: Path, line: str, name: str = "videos.csv") -> None:
             lambda f: write_ledger(f, []),
             "manifest.json: expected 9 inputs. Received: 8 videos in shards and 0",
         ),
+        (lambda f: (f / "ledger.csv").unlink(), "ledger.csv: it is missing: prepare"),
     ],
 )
 def test_tables_that_contradict_the_records(data, change, words):
@@ -331,6 +337,7 @@ def test_tables_that_contradict_the_records(data, change, words):
         ({"size": "16"}, "expected a short side of at most 16. Received: 28x20"),
         ({"snippets": 4}, "snippet/frame must have 4 items"),
         ({"rgb_per_snippet": 2}, "snippet/rgb must have 6 items"),
+        ({"inputs": 0}, "manifest.json: expected 0 inputs. Received: 8 videos in"),
     ],
 )
 def test_a_manifest_that_the_records_contradict(data, change, words):
@@ -345,7 +352,7 @@ def test_a_manifest_that_the_records_contradict(data, change, words):
     [
         ({"roles": "rx"}, "must be 2 of the letters r, e, v, u. Received: 'rx'"),
         ({"roles": "r"}, "must be 2 of the letters r, e, v, u. Received: 'r'"),
-        ({"file": "../x.tfrecord"}, "'../x.tfrecord' is no name of a shard"),
+        ({"file": "../x.tfrecord"}, "'../x.tfrecord'"),
     ],
 )
 def test_a_manifest_whose_shards_are_odd(data, change, words):
@@ -353,7 +360,93 @@ def test_a_manifest_whose_shards_are_odd(data, change, words):
     block = json.loads(path.read_text())
     block["shards"][-1].update(change)
     path.write_text(json.dumps(block))
-    assert any(words in fault for fault in verify_dataset(data))
+    try:
+        faults = verify_dataset(data)
+    except UserError as error:  # no manifest at all
+        faults = [str(error)]
+    assert any(words in fault for fault in faults)
+
+
+def test_a_dataset_made_by_hand(data):
+    """Without a list of inputs, and so without a ledger of those left out."""
+    write_ledger(data, [])
+    dataclasses.replace(Manifest.load(data), inputs=0).save(data)
+    assert verify_dataset(data) == []
+
+
+def test_each_field_has_its_own_pairs(tmp_path):
+    codes = {"dis": (148, 128), "tvl1": (128, 128)}
+    data = write_dataset(tmp_path / "data", codes=codes, pairs={"tvl1": 1})
+    assert verify_dataset(data) == []
+    rewrite(data, put_item("flow/tvl1", jpeg(*MOSAIC, False)))
+    (fault,) = verify_dataset(data)
+    assert "flow/tvl1, item 1: expected a JPEG of 24 x 64 pixels" in fault
+
+
+def test_faults_come_as_they_are_found(data):
+    """Guards against hours of silence: the first shard's before the second is read."""
+    first, second, *_ = sorted(shard.file for shard in Manifest.load(data).shards)
+    for name in (first, second):
+        (data / name).write_bytes(b"")
+    faults = dataset_faults(data)
+    assert next(faults).startswith(f"{first}: expected ")
+    (data / second).unlink()
+    assert next(faults).startswith(f"{second}: missing")
+
+
+def test_no_name_breaks_a_line(data, capsys):
+    """One line per fault, whatever file and folder are called."""
+    folder = data.rename(data.parent / "a\nb")
+    (folder / "c\n\udcff.tfrecord").touch()
+    (folder / "videos.csv").unlink()
+    assert not report(str(folder), CacheConfig())
+    assert capsys.readouterr().out.splitlines() == [
+        f"{data.parent}/a\\nb/c\\n\\udcff.tfrecord: the manifest does not name it",
+        f"{data.parent}/a\\nb/videos.csv: it is missing: prepare the dataset again",
+    ]
+
+
+@pytest.fixture
+def begun(data) -> Path:
+    """A dataset with the first shard of an addition that was stopped."""
+    (data / ".work").mkdir()
+    (data / ".work" / "addition.json").write_text('{"number": 2, "videos": []}')
+    (data / "small-add2-re-00000-of-00003.tfrecord").touch()
+    return data
+
+
+def test_an_unfinished_addition_is_no_fault(begun, capsys):
+    assert report(str(begun), CacheConfig())
+    note, sound = capsys.readouterr().out.splitlines()
+    assert note == (
+        f"{begun}: note: an addition to it is unfinished: finish it with the same "
+        "--add command"
+    )
+    assert sound.startswith(f"{begun}: sound: 8 videos in 4 shards")
+
+
+@pytest.mark.parametrize(
+    "name", ["small-add1-re-00000-of-00001.tfrecord", "x.tfrecord"]
+)
+def test_other_shards_beside_an_addition_are_faults(begun, name):
+    (begun / name).touch()
+    assert verify_dataset(begun) == [f"{name}: the manifest does not name it"]
+
+
+def test_shards_of_an_addition_that_nobody_remembers(begun):
+    for text in ("{", "[]", "{}"):
+        (begun / ".work" / "addition.json").write_text(text)
+        assert len(verify_dataset(begun)) == 1
+
+
+def test_an_addition_that_only_has_to_tidy_up(begun, capsys):
+    """Its manifest is written: there is nothing to finish."""
+    manifest = Manifest.load(begun)
+    (new,) = begun.glob("*-add2-*")
+    shards = (*manifest.shards, Shard(new.name, "re", 0, 0, sha256(new)))
+    dataclasses.replace(manifest, shards=shards).save(begun)
+    assert report(str(begun), CacheConfig())
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_what_is_no_dataset(tmp_path):
@@ -378,7 +471,7 @@ def test_the_command(data, tmp_path):
     size = sum(shard.bytes for shard in Manifest.load(data).shards)
     assert both.stdout.splitlines() == [
         f"{data}: sound: 8 videos in 4 shards, {size / 1e6:.1f} MB",
-        "labels.txt: it is missing",
+        f"{other}/labels.txt: it is missing",
     ]
     assert run(str(data)).returncode == 0
     none = run()
