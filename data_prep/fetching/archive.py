@@ -41,6 +41,7 @@ _FORMATS = (
     (b"\xfd7zXZ\x00", "tar", "xz"),
 )
 _TAR_MAGIC = slice(257, 262)
+_CHECKED = ("zip_seekable", "7zip")  # libarchive compares each file's checksum
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,15 @@ class Member:
     Attributes:
         name: Its path there, parts divided by `/`.
         size: In bytes, as stated.
-        crc: Its CRC-32, as a RAR archive states it; libarchive checks the others'.
+        crc: Its CRC-32 to compare with, where a RAR archive states it.
+        is_checked: Whether a checksum of its own vouches for the content: `crc`, or
+            in zip and 7-zip the one that libarchive compares. A tar holds none.
     """
 
     name: str
     size: int
     crc: int | None
+    is_checked: bool
 
 
 def read_archive(path: Path, title: str) -> Iterator[tuple[Member, Iterator[bytes]]]:
@@ -73,7 +77,7 @@ def read_archive(path: Path, title: str) -> Iterator[tuple[Member, Iterator[byte
     """
     library = load_library()
     sums = stated_sums(path)
-    with _opened(library, path, title) as pointer:
+    with _opened(library, path, title) as (pointer, kind):
         entries = iter(library.read.ArchiveRead(pointer))
         for place in itertools.count():
             with _damage_told(library, title):
@@ -85,7 +89,9 @@ def read_archive(path: Path, title: str) -> Iterator[tuple[Member, Iterator[byte
                 # Should the two ever count entries differently, nothing is claimed.
                 size, crc = sums[place] if place < len(sums) else (0, None)
                 crc = crc if size == raw.size % (1 << 32) else None
-                yield Member(name, raw.size, crc), _blocks(library, pointer, title)
+                is_checked = crc is not None or kind in _CHECKED
+                member = Member(name, raw.size, crc, is_checked)
+                yield member, _blocks(library, pointer, title)
 
 
 def load_library() -> types.ModuleType:
@@ -100,8 +106,9 @@ def load_library() -> types.ModuleType:
         module = importlib.import_module("libarchive")
     except (ImportError, OSError, AttributeError, TypeError) as error:
         raise UserError(
-            "unpacking needs libarchive: run `pip install stfn-keras[fetch]` (where "
-            "pip finds no wheel of archi, also install your system's libarchive). "
+            "unpacking needs libarchive: run `pip install '.[fetch]'` in the "
+            "checkout (where pip finds no wheel of archi, also install your system's "
+            "libarchive). "
             f"Received: {error}"
         ) from error
     # Warnings are judged here by their return codes.
@@ -183,8 +190,10 @@ def _damage_told(library: types.ModuleType, title: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _opened(library: types.ModuleType, archive: Path, title: str) -> Iterator[Any]:
-    """A libarchive handle on a file, told the one format that its start shows."""
+def _opened(
+    library: types.ModuleType, archive: Path, title: str
+) -> Iterator[tuple[Any, str]]:
+    """A libarchive handle on a file, and the one format that its start shows."""
     # Unbuffered: libarchive goes on where the descriptor itself stands.
     with archive.open("rb", buffering=0) as file:
         start = file.read(512)
@@ -202,4 +211,4 @@ def _opened(library: types.ModuleType, archive: Path, title: str) -> Iterator[An
         with library.read.new_archive_read(kind, around) as pointer:
             with _damage_told(library, title):
                 library.ffi.read_open_fd(pointer, file.fileno(), BLOCK)
-            yield pointer
+            yield pointer, kind

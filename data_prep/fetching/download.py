@@ -82,13 +82,14 @@ def download(
     if urllib.parse.urlsplit(address).scheme.lower() not in ("http", "https"):
         raise UserError(f"expected an address of http or https. Received: {address}")
     note = _Note(address, target)
-    if target.is_file() and note.read().get("finished"):
-        return
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _repeat(address, note, hint, timeout, sleep)
-        os.replace(note.partial, target)
-        note.write(finished=True)
+        if not note.is_finished(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _repeat(address, note, hint, timeout, sleep)
+            # Before the renaming: a kill between the two leaves the whole partial file.
+            note.write(finished=True)
+        if note.partial.is_file():
+            os.replace(note.partial, target)
     except OSError as error:
         raise UserError(
             f"cannot write {target}: {error.strerror or error}; mend that, then the "
@@ -114,6 +115,11 @@ class _Note:
 
     def write(self, **values: Any) -> None:
         write_json(self.path, {"address": self.address, **values})
+
+    def is_finished(self, target: Path) -> bool:
+        """Whether every byte is there, under the final name or still the partial."""
+        is_there = target.is_file() or self.partial.is_file()
+        return is_there and bool(self.read().get("finished"))
 
     def have(self) -> int:
         """Bytes that can be continued: 0 without a mark of the version."""

@@ -11,6 +11,7 @@ the same command continues. See `docs/fetch.md`.
 import dataclasses
 import os
 import re
+import shlex
 import shutil
 import urllib.parse
 from collections.abc import Sequence
@@ -121,7 +122,7 @@ def _make(
         path = _local(given or archive.address, part, archive, work)
         _begin(path, archive, staged, config.allow_partial)
         found = unpack(path, staged, archive.suffix, part == "videos", config.max_bytes)
-        _print_ignored(path, found)
+        _print_found(path, found)
         if part == "splits":
             problems = list_problems(staged, archive)
         else:
@@ -220,19 +221,29 @@ def _judge(problems: Sequence[str], path: Path, allow_partial: bool) -> None:
         print(f"accepted as it is: {path}: {problem}")
 
 
-def _print_ignored(path: Path, found: Found) -> None:
-    if found.ignored:
-        names = ", ".join(map(shown, found.ignored[:_SHOWN]))
-        more = ", ..." if len(found.ignored) > _SHOWN else ""
-        print(f"{path.name}: left out {len(found.ignored)} other files: {names}{more}")
+def _print_found(path: Path, found: Found) -> None:
+    """What was left out, and what was taken without a checksum to compare."""
+    for names, what in (
+        (found.ignored, "other files left out"),
+        (found.unchecked, "files not checked, for want of a checksum of their own"),
+    ):
+        if names:
+            some = ", ".join(map(shown, names[:_SHOWN]))
+            more = ", ..." if len(names) > _SHOWN else ""
+            print(f"{path.name}: {len(names):,} {what}: {some}{more}")
 
 
 def _print_next(dataset: str, out: Path) -> None:
     print(
-        f"prepare it with:\n  python -m data_prep --videos {out / 'videos'} "
-        f"--split_lists {out / 'splits'} --protocol {dataset} --out data/{dataset} "
-        "--flow dis"
+        f"prepare it with:\n  python -m data_prep --videos {_quoted(out / 'videos')} "
+        f"--split_lists {_quoted(out / 'splits')} --protocol {dataset} "
+        f"--out data/{dataset} --flow dis"
     )
+
+
+def _quoted(path: Path) -> str:
+    """A path as one word of a shell's command."""
+    return shlex.quote(str(path))
 
 
 def main(argv: Sequence[str]) -> None:

@@ -6,7 +6,7 @@
 An archive is foreign matter: only regular files of the wanted kind are written, each
 to `<class>/<name>` (or `<name>`) below the target, whatever path it has inside. A
 path that leads elsewhere, a link or a device refuses the whole archive, before
-anything of it is written. Needs `pip install stfn-keras[fetch]`.
+anything of it is written. Needs `pip install '.[fetch]'`.
 """
 
 import errno
@@ -36,11 +36,14 @@ class Found:
         files: Wanted files, all of them below the target now.
         bytes: Their size in sum, and that of archives within the archive.
         ignored: Names of files that are not wanted.
+        unchecked: Names of wanted files whose content no checksum could be compared
+            with: the archive states none, or none that can be told to be theirs.
     """
 
     files: int = 0
     bytes: int = 0
     ignored: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,19 @@ class _Run:
 
     def unpack(self, archive: Path, title: str, outer: str = "") -> None:
         """Unpack one archive; `outer` is the class if its paths name none."""
-        total = 0
+        total = missing = archives = 0
         for count, (entry, _) in enumerate(self.entries(archive, title, outer), 1):
             if count > MAX_ENTRIES:
                 raise UserError(f"{title} must hold {MAX_ENTRIES:,} files at most")
-            total += entry.member.size if entry.target else 0
             self.check(entry, title)
+            size = entry.member.size if entry.target else 0
+            total += size
+            if entry.nested:
+                archives += size
+            elif size and not _is_whole(self.into / entry.target, size):
+                missing += size
         self.check_limit(total, title)
-        self.check_disk(total)
+        self.check_disk(missing, archives)
         description = f"unpacking {title}"
         with tqdm(
             total=total,
@@ -134,6 +142,8 @@ class _Run:
                 elif entry.target:
                     self.write(entry, self.into / entry.target, blocks, bar, title)
                     self.found.files += 1
+                    if not entry.member.is_checked:
+                        self.found.unchecked.append(entry.member.name)
                 else:
                     self.found.ignored.append(entry.member.name)
 
@@ -157,13 +167,22 @@ class _Run:
                 f"(--max_bytes). Received: {self.found.bytes:,}"
             )
 
-    def check_disk(self, size: int) -> None:
-        """Refuse before writing what the disk cannot hold."""
-        there = sum(f.stat().st_size for f in self.into.rglob("*") if f.is_file())
+    def check_disk(self, missing: int, archives: int) -> None:
+        """Refuse before writing what the disk cannot hold.
+
+        Args:
+            missing: Bytes of wanted files that are not there yet.
+            archives: Bytes of archives within. What they hold takes as much at least,
+                less what an earlier run has unpacked of it; each is looked at again
+                in its turn.
+        """
+        if archives:
+            there = sum(f.stat().st_size for f in self.into.rglob("*") if f.is_file())
+            missing += max(archives - there, 0)
         free = shutil.disk_usage(self.into).free
-        if size > free + there:
+        if missing > free:
             raise OSError(
-                errno.ENOSPC, f"{size:,} bytes are to be written, {free:,} are free"
+                errno.ENOSPC, f"{missing:,} bytes are to be written, {free:,} are free"
             )
 
     def unpack_nested(
@@ -172,8 +191,7 @@ class _Run:
         """Unpack an archive within the archive; what an earlier run did is kept."""
         inner = self.aside.with_name(f"{self.aside.name}.{entry.target}")
         self.write(entry, inner, blocks, bar, title)
-        stem = entry.target.rpartition(".")[0]
-        self.unpack(inner, f"{title}: {shown(entry.member.name)}", stem)
+        self.unpack(inner, f"{title}: {shown(entry.member.name)}", _stem(entry.target))
         inner.unlink()
 
     def write(
@@ -186,16 +204,18 @@ class _Run:
     ) -> None:
         """Write one file aside, and rename it when all of it is on the disk."""
         member = entry.member
+        # Belt and braces: names are checked, but a folder may be a planted link.
+        # Only an archive within lies beside the target, while it is unpacked.
+        within = self.into.parent if entry.nested else self.into
+        if not target.parent.resolve().is_relative_to(within.resolve()):
+            raise UserError(
+                f"{target.parent} must lie below {within}. Received: a link "
+                f"to {target.parent.resolve()}; remove it"
+            )
         if _is_whole(target, member.size):
             bar.update(member.size)
             return
         target.parent.mkdir(exist_ok=True)
-        # Belt and braces: names are checked, but a folder may be a planted link.
-        if not target.parent.resolve().is_relative_to(self.into.parent.resolve()):
-            raise UserError(
-                f"{target.parent} must lie below {self.into.parent}. Received: a link "
-                f"to {target.parent.resolve()}; remove it"
-            )
         size = crc = 0
         self.aside.unlink(missing_ok=True)
         with self.aside.open("xb") as file:
@@ -220,20 +240,44 @@ class _Run:
         self, archive: Path, title: str, outer: str
     ) -> Iterator[tuple[_Entry, Iterator[bytes]]]:
         for member, blocks in read_archive(archive, title):
-            yield self.placed(member, outer), blocks
+            yield self.placed(member, title, outer), blocks
 
-    def placed(self, member: Member, outer: str) -> _Entry:
-        """Where a file goes: the class and the name, whatever lies above."""
+    def placed(self, member: Member, title: str, outer: str) -> _Entry:
+        """Where a file goes: the class and the name, whatever lies above.
+
+        Raises:
+            UserError: The class is no name of a folder: `...rar` would name the class
+                `..`, the folder above the target.
+        """
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         *above, last = parts or [""]
         lower = last.lower()
+        if last.startswith("._") or "__MACOSX" in above:
+            return _Entry(member, "")  # what a Mac adds to a file of that name
         if self.folders and not outer and lower.endswith(_NESTED):
+            _check_class(_stem(last), member, title)
             return _Entry(member, last, nested=True)
         label = above[-1] if above else outer
-        is_wanted = lower.endswith(self.suffix) and not last.startswith("._")
-        if not is_wanted or "__MACOSX" in above or (self.folders and not label):
+        if not lower.endswith(self.suffix) or (self.folders and not label):
             return _Entry(member, "")
-        return _Entry(member, f"{label}/{last}" if self.folders else last)
+        if not self.folders:
+            return _Entry(member, last)
+        _check_class(label, member, title)
+        return _Entry(member, f"{label}/{last}")
+
+
+def _stem(name: str) -> str:
+    """The name of an archive within, without its suffix: the class of its files."""
+    return name.rpartition(".")[0]
+
+
+def _check_class(label: str, member: Member, title: str) -> None:
+    """Refuse "", "." and "..", and what some systems take for one of them."""
+    if not label.strip(". "):
+        raise UserError(
+            f"{title} must name each class by more than dots. Received: "
+            f"{shown(member.name)}; nothing of it was unpacked"
+        )
 
 
 def _is_whole(path: Path, size: int) -> bool:

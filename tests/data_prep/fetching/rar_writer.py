@@ -29,8 +29,16 @@ def _block4(kind: int, flags: int, rest: bytes) -> bytes:
     return struct.pack("<H", zlib.crc32(body) & 0xFFFF) + body
 
 
-def rar5(files: Files, mode: int = REGULAR, link: tuple[int, bytes] | None = None):
-    """RAR 5, stored, made on Unix; `link` is a redirection's type and target."""
+def rar5(
+    files: Files,
+    mode: int = REGULAR,
+    link: tuple[int, bytes] | None = None,
+    sums: bool = True,
+) -> bytes:
+    """RAR 5, stored, made on Unix; `link` is a redirection's type and target.
+
+    Without `sums` it states no CRC-32, which the format allows.
+    """
     blocks = [b"Rar!\x1a\x07\x01\x00", _block5(_vint(1) + _vint(0) + _vint(0))]
     extra = b""
     if link:
@@ -40,8 +48,10 @@ def rar5(files: Files, mode: int = REGULAR, link: tuple[int, bytes] | None = Non
         flags = 2 | bool(extra)
         header = _vint(2) + _vint(flags)
         header += _vint(len(extra)) if extra else b""
-        header += _vint(len(data)) + _vint(4) + _vint(len(data)) + _vint(mode)
-        header += struct.pack("<I", zlib.crc32(data)) + _vint(0) + _vint(1)
+        has_sum = 4 if sums else 0
+        header += _vint(len(data)) + _vint(has_sum) + _vint(len(data)) + _vint(mode)
+        header += struct.pack("<I", zlib.crc32(data)) if sums else b""
+        header += _vint(0) + _vint(1)
         header += _vint(len(name)) + name + extra
         blocks += [_block5(header), data]
     return b"".join([*blocks, _block5(_vint(5) + _vint(0) + _vint(0))])

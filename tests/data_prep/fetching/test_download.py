@@ -3,6 +3,7 @@
 import ssl
 import sys
 import threading
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,41 @@ def test_killed_before_the_renaming(get, tmp_path):
         downloading.write_json(note, version)
         assert get(f"{address}/a.rar") == OLD
         assert len(site.requests) == 1
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+@pytest.mark.parametrize("tag", [None, '"v1"'])
+def test_killed_around_the_renaming(get, monkeypatch, calls, tag):
+    """The whole file is never asked for again once its note says so."""
+    real, count = downloading.os.replace, [0]
+
+    def dying(*names):
+        # The note of the beginning, the note of the end, then the file itself.
+        count[0] += 1
+        if count[0] == calls:
+            raise KeyboardInterrupt
+        real(*names)
+        if count[0] == 3:
+            raise KeyboardInterrupt
+
+    site = Site(OLD, [None], tag=tag)
+    with served(site) as address:
+        with monkeypatch.context() as patch:
+            patch.setattr(downloading.os, "replace", dying)
+            with pytest.raises(KeyboardInterrupt):
+                get(f"{address}/a.rar")
+        assert get(f"{address}/a.rar") == OLD
+    known = calls == 3 or (calls == 2 and tag)
+    assert len(site.requests) == (1 if known else 2)
+
+
+def test_a_finished_file_that_is_gone_is_asked_for_again(get, tmp_path):
+    site = Site(OLD, [None])
+    with served(site) as address:
+        get(f"{address}/a.rar")
+        (tmp_path / "in" / "a.rar").unlink()
+        assert get(f"{address}/a.rar") == OLD
+    assert asked(site) == ["", ""]
 
 
 def test_a_server_without_ranges_starts_from_zero(get):
@@ -208,6 +244,34 @@ def test_redirections(get):
         assert len(site.requests) == 2
         site.location = f"{address}/a.rar"
         assert get(f"{address}/from") == OLD
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "is_followed"),
+    [
+        ("https", "https", True),
+        ("http", "https", True),
+        ("http", "http", True),
+        ("https", "http", False),
+        ("https", "HTTP", False),
+        ("https", "file", False),
+        ("http", "ftp", False),
+    ],
+)
+def test_no_redirection_leaves_https(first, then, is_followed):
+    request = urllib.request.Request(f"{first}://a.example/x.rar")  # noqa: S310
+    asked = (request, None, 302, "Found", {}, f"{then}://b.example/y.rar")
+    redirect = downloading._Redirections().redirect_request
+    if is_followed:
+        assert redirect(*asked).full_url == f"{then}://b.example/y.rar"
+    else:
+        with pytest.raises(UserError, match="a redirection to"):
+            redirect(*asked)
+
+
+def test_the_opener_asks_that_rule():
+    handlers = downloading._opener().handlers
+    assert any(isinstance(h, downloading._Redirections) for h in handlers)
 
 
 @pytest.mark.parametrize("address", ["ftp://x/a.rar", "file:///etc/passwd", "s3://b/a"])

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from stfn_keras.errors import UserError
 
 sys.path.append(str(Path(__file__).parent))
 from broken_server import Site, served  # noqa: E402
-from rar_writer import rar4  # noqa: E402
+from rar_writer import rar4, rar5  # noqa: E402
 
 sys.path.pop()
 
@@ -131,6 +132,24 @@ def test_from_archives_to_folders_ready_to_prepare(tmp_path, sources, dataset, c
     assert {p: p.read_bytes() for p in sources.iterdir()} == before
     fetch(dataset, config(sources, dataset, out, source="/nowhere"))
     assert "nothing to do" in capsys.readouterr().out
+
+
+def test_the_next_command_can_be_pasted(tmp_path, sources, capsys):
+    out = tmp_path / "my videos; $(touch PWNED)"
+    fetch("ucf101", config(sources, "ucf101", out))
+    words = shlex.split(capsys.readouterr().out.split("prepare it with:")[1])
+    assert words[words.index("--videos") + 1] == str(out / "videos")
+    assert words[words.index("--split_lists") + 1] == str(out / "splits")
+
+
+def test_files_that_nothing_vouches_for_are_told(tmp_path, sources, capsys):
+    path = tmp_path / "mirror.rar"
+    files = [(f"UCF-101/{name}".encode(), name.encode()) for name in CLIPS]
+    path.write_bytes(rar5(files, sums=False))
+    fetch("ucf101", config(sources, "ucf101", tmp_path / "out", source=str(path)))
+    said = capsys.readouterr().out
+    assert "mirror.rar: 4 files not checked" in said
+    assert said.count("not checked") == 1  # not so the lists
 
 
 def test_from_a_server_that_breaks_off(tmp_path, sources, monkeypatch):

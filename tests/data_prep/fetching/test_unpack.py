@@ -58,13 +58,17 @@ def zip_bytes(files, mode: int = 0o100644) -> bytes:
     return out.getvalue()
 
 
-def seven_zip_bytes(files) -> bytes:
+def seven_zip_bytes(files, options: str = "") -> bytes:
     library = archive.load_library()
     out = io.BytesIO()
-    with library.write.custom_writer(out.write, "7zip") as writer:
+    with library.write.custom_writer(out.write, "7zip", options=options) as writer:
         for name, data in files:
             writer.add_file_from_memory(os.fsdecode(name), len(data), data)
     return out.getvalue()
+
+
+def stored_7z(files) -> bytes:
+    return seven_zip_bytes(files, "7zip:compression=store")
 
 
 def put(folder: Path, data: bytes, name: str = "a.rar") -> Path:
@@ -145,6 +149,43 @@ def test_paths_that_lead_out_refuse_the_archive(tmp_path, make, name):
     assert tree(tmp_path) == {"a.rar": path.read_bytes()}
 
 
+@pytest.mark.parametrize("make", [rar4, rar5, zip_bytes])
+@pytest.mark.parametrize("kind", ["rar", "zip"])
+@pytest.mark.parametrize("stem", ["..", ".", "", "...", " ", ". ."])
+def test_a_class_of_dots_refuses_the_archive(tmp_path, make, kind, stem):
+    """`...rar` would put its files into `videos/..`."""
+    inner = (rar4 if kind == "rar" else zip_bytes)([(b"a.avi", b"bad")])
+    path = put(tmp_path, make([*FILES, (f"{stem}.{kind}".encode(), inner)]))
+    with pytest.raises(UserError, match="more than dots") as caught:
+        unpack(path, tmp_path / "box" / "videos", ".avi", folders=True)
+    assert "\n" not in str(caught.value)
+    assert tree(tmp_path) == {"a.rar": path.read_bytes()}
+
+
+@pytest.mark.parametrize("make", [rar4, rar5, zip_bytes])
+def test_a_folder_of_dots_refuses_the_archive(tmp_path, make):
+    path = put(tmp_path, make([*FILES, (b"Run/.../a.avi", b"bad")]))
+    with pytest.raises(UserError, match="more than dots"):
+        unpack(path, tmp_path / "box" / "videos", ".avi", folders=True)
+    assert tree(tmp_path) == {"a.rar": path.read_bytes()}
+
+
+def test_a_file_must_lie_below_the_target_itself(tmp_path, monkeypatch):
+    """The second lock: were a bad class ever let through, nothing is written."""
+    monkeypatch.setattr(unpacking, "_check_class", lambda *_: None)
+    path = put(tmp_path, rar4([(b"...rar", rar4([(b"a.avi", b"bad")]))]))
+    with pytest.raises(UserError, match="must lie below"):
+        unpack(path, tmp_path / "box" / "videos", ".avi", folders=True)
+    assert not list(tmp_path.rglob("a.avi"))
+
+
+def test_what_a_mac_adds_is_no_archive_within(tmp_path):
+    files = [(b"__MACOSX/._run.rar", b"fork"), (b"._run.zip", b"fork")]
+    path = put(tmp_path, zip_bytes([*FILES, *files]))
+    found = unpack(path, tmp_path / "videos", ".avi", folders=True)
+    assert (found.files, len(found.ignored)) == (2, 2)
+
+
 LINK_NAME = [(b"Run/l.avi", b"/etc/passwd")]
 
 
@@ -215,6 +256,34 @@ def test_a_full_disk_is_told_before(tmp_path, monkeypatch):
         unpack(put(tmp_path, rar4(FILES)), tmp_path / "v", ".avi", folders=True)
 
 
+def rar_of_rars(count: int) -> bytes:
+    inner = rar4([(b"a.avi", b"x" * 5000)])
+    return rar4([(b"c%d.rar" % i, inner) for i in range(count)])
+
+
+def test_a_disk_that_fills_up_is_told_before_each_archive_within(tmp_path, monkeypatch):
+    """What other classes take up does not count as room for the next one."""
+    free = [20_000, 20_000, 4_999]  # the outer archive, c0 and c1
+    monkeypatch.setattr(
+        unpacking.shutil,
+        "disk_usage",
+        lambda _: type("Usage", (), {"free": free.pop(0)}),
+    )
+    path, videos = put(tmp_path, rar_of_rars(3)), tmp_path / "videos"
+    with pytest.raises(UserError, match="5,000 bytes are to be written, 4,999 are"):
+        unpack(path, videos, ".avi", folders=True)
+    assert set(tree(videos)) == {"c0/a.avi"}
+
+
+def test_what_is_there_needs_no_room_again(tmp_path, monkeypatch):
+    path, videos = put(tmp_path, rar_of_rars(3)), tmp_path / "videos"
+    unpack(path, videos, ".avi", folders=True)
+    (videos / "c2" / "a.avi").unlink()
+    usage = type("Usage", (), {"free": 6_000})
+    monkeypatch.setattr(unpacking.shutil, "disk_usage", lambda _: usage)
+    assert unpack(path, videos, ".avi", folders=True).files == 3
+
+
 CLIPS = [(b"Run/%d.avi" % i, bytes([65 + i]) * 500) for i in range(8)]
 
 
@@ -229,7 +298,7 @@ def test_a_cut_archive_is_one_clear_line(tmp_path, make):
     assert unpack(path, tmp_path / "videos", ".avi", folders=True).files == 8
 
 
-@pytest.mark.parametrize("make", [rar4, rar5, zip_bytes])
+@pytest.mark.parametrize("make", [rar4, rar5, zip_bytes, stored_7z])
 def test_a_flipped_bit_is_found_and_what_came_before_stays(tmp_path, make):
     """Guards: libarchive does not check the sums of files stored in RAR archives."""
     whole = bytearray(make(CLIPS))
@@ -246,6 +315,37 @@ def test_a_flipped_bit_is_found_and_what_came_before_stays(tmp_path, make):
     assert unpack(path, tmp_path / "videos", ".avi", folders=True).files == 8
     assert tree(tmp_path / "videos") == {n.decode(): data for n, data in CLIPS}
     assert first.stat().st_ino == before.st_ino  # kept, not written again
+
+
+@pytest.mark.parametrize("make", [rar4, rar5, zip_bytes, seven_zip_bytes])
+def test_every_file_is_checked(tmp_path, make):
+    path = put(tmp_path, make(CLIPS))
+    assert not unpack(path, tmp_path / "v", ".avi", folders=True).unchecked
+
+
+@pytest.mark.parametrize("make", [lambda f: rar5(f, sums=False), tar_bytes])
+def test_files_without_a_checksum_are_named(tmp_path, make):
+    path = put(tmp_path, make([*CLIPS, (b"Run/note.txt", b"ignored")]))
+    found = unpack(path, tmp_path / "v", ".avi", folders=True)
+    assert found.files == 8
+    assert found.unchecked == [name.decode() for name, _ in CLIPS]
+
+
+@pytest.mark.parametrize("make", [rar4, rar5])
+def test_where_the_headers_are_read_otherwise_the_files_are_named(
+    tmp_path, make, monkeypatch
+):
+    """One entry of another size, and one too few: nothing is claimed for either."""
+    read = archive.stated_sums
+
+    def otherwise(path):
+        sums = read(path)[:-1]
+        return sums and [(sums[0][0] + 1, sums[0][1]), *sums[1:]]
+
+    monkeypatch.setattr(archive, "stated_sums", otherwise)
+    path = put(tmp_path, rar4([(b"Run.rar", make(CLIPS)), (b"Hop.rar", rar4([]))]))
+    found = unpack(path, tmp_path / "v", ".avi", folders=True)
+    assert found.unchecked == ["Run/0.avi", "Run/7.avi"]
 
 
 def test_sums_are_read_as_written(tmp_path):
@@ -321,5 +421,5 @@ def test_without_libarchive_a_hint(monkeypatch):
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(UserError, match=r"pip install stfn-keras\[fetch\]"):
+    with pytest.raises(UserError, match=r"pip install '\.\[fetch\]'"):
         archive.load_library()
