@@ -132,9 +132,49 @@ def _sound(folder: Path) -> dict[str, str | None]:
     render(folder / "gray.mkv", "ffv1", pixels="gray")
     render(folder / "turned.mp4", "libx264")
     change(folder / "turned.mp4", "turned.mp4", _turned)
+    _trimmed(folder)
     change(folder / "turned.mp4", "an mp4 named.avi", bytes)
     change(folder / "plain.avi", "and more.avi", lambda data: data + b"\x5a" * 999)
     return dict.fromkeys((path.name for path in folder.iterdir()), None)
+
+
+def _trimmed(folder: Path) -> None:
+    """MP4 files whose edit lists show 15 of 40 frames, as trimming by copy leaves them.
+
+    FFmpeg forgets the hidden frames before the key frame that it needs, decodes and
+    drops the others, and counts all of them in the header.
+    """
+    for name, codec, options in (
+        ("trimmed.mp4", "libx264", {"bf": "0"}),  # one key frame, 25 frames dropped
+        ("trimmed_b_frames.mp4", "libx264", {"bf": "2"}),
+        ("trimmed_keys.mp4", "mpeg4", {"g": "12"}),  # 24 frames forgotten, 1 dropped
+    ):
+        whole = render(folder / "whole.mp4", codec, frames=40, options=options)
+        copy_from(whole, folder / name, 1.0)
+    render(whole, "libx264", frames=40)
+    change(whole, "trimmed_end.mp4", _shown)
+    whole.unlink()
+
+
+def copy_from(source: Path, target: Path, start: float, **options: str) -> None:
+    """Copy a video's packets so that its first `start` seconds have negative times.
+
+    The muxer of MP4 hides these by an edit list. `options` are the container's.
+    """
+    with (
+        av.open(str(source)) as read,
+        av.open(str(target), "w", options=options) as written,
+    ):
+        old = read.streams.video[0]
+        new = written.add_stream_from_template(old)
+        shift = round(start / old.time_base)
+        for packet in read.demux(old):
+            if packet.dts is None:  # the empty packet behind the last one
+                continue
+            packet.pts -= shift
+            packet.dts -= shift
+            packet.stream = new
+            written.mux(packet)
 
 
 def _broken(folder: Path) -> dict[str, str | None]:
@@ -284,6 +324,14 @@ def _turned(data: bytearray) -> bytearray:
     at = data.index(b"tkhd") + 44
     one = 1 << 16
     data[at : at + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    return data
+
+
+def _shown(data: bytearray) -> bytearray:
+    """Shorten an MP4 file's edit list to 3/8 of its duration."""
+    at = data.index(b"elst") + 12
+    (duration,) = struct.unpack_from(">I", data, at)
+    struct.pack_into(">I", data, at, duration * 3 // 8)
     return data
 
 

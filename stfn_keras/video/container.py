@@ -64,11 +64,12 @@ class Source:
     Attributes:
         container: The opened file.
         stream: Its first video stream.
-        declared: Frames that the header declares; 0 if it declares none.
+        declared: Frames that the header declares, less those that an edit list
+            hides; 0 if it declares none.
         seconds: Duration that the header declares or FFmpeg estimates; 0.0 if
             unknown.
         end: When the last frame ends, in seconds, as the header promises it of this
-            stream alone; 0.0 if it does not.
+            stream alone; 0.0 if it does not, or promises a number of frames instead.
         rate: Frames per second by the header; 0.0 if unknown.
         unit: Seconds of a time stamp's unit.
     """
@@ -186,9 +187,32 @@ def _source(container: InputContainer) -> Source:
     elif container.duration:
         seconds = container.duration * _MICROSECONDS
     rate = float(stream.average_rate or stream.guessed_rate or 0)
-    end = _promised_end(container, stream)
     seconds = max(seconds, 0.0)
-    return Source(container, stream, stream.frames, seconds, end, rate, unit)
+    declared = _visible_frames(container, stream)
+    if declared < stream.frames:
+        # The number is FFmpeg's reading of an edit list and a table of frames; the
+        # edit list's own duration tells whether the table was whole.
+        end = float((stream.start_time or 0) * unit) + seconds
+    else:
+        end = _promised_end(container, stream)
+    return Source(container, stream, declared, seconds, end, rate, unit)
+
+
+def _visible_frames(container: InputContainer, stream: VideoStream) -> int:
+    """The declared number of frames, less those that an edit list hides.
+
+    Trimming an MP4 file without encoding it again keeps the frames from the key frame
+    before on. The header counts them; FFmpeg decodes and drops them.
+    """
+    if not stream.frames or "mp4" not in container.format.name.split(","):
+        return stream.frames
+    index = getattr(stream, "index_entries", None)
+    if index is None:  # an older PyAV; exact at a constant rate
+        rate = (stream.average_rate or 0) * (stream.time_base or 0)
+        shown = round((stream.duration or 0) * rate)
+    else:
+        shown = sum(not entry.is_discard for entry in index)
+    return min(shown, stream.frames) or stream.frames
 
 
 def _promised_end(container: InputContainer, stream: VideoStream) -> float:

@@ -34,7 +34,8 @@ class VideoInfo:
     """What a full decoding pass finds in a video, or in a segment of one.
 
     Attributes:
-        declared: Frames that the header declares for the whole file; 0 if none.
+        declared: Frames that the header declares for the whole file, but for those
+            that an edit list hides; 0 if none.
         frames: Frames decoded (of the segment).
         rate: Mean frames per second, by time stamps where there are; 0.0 if
             unknown.

@@ -86,13 +86,15 @@ def prepare_frames(
         VideoError: The video cannot be used. `damaged`: numbers are missing or
             double, u, v and frames do not go together, sizes differ, or an image
             cannot be decoded.
-        UserError: The bound is not above 0.
+        UserError: The bound is not above 0, or a snippet has more pairs than an image
+            can hold at the configured size.
     """
     if not 0.0 < bound < float("inf"):
         raise UserError(
             f"the bound of extracted flow must be above 0 pixels, 20 for TSN's. "
             f"Received: {bound}"
         )
+    image.check_pairs(config)
     listing = _list(Path(folder), decoding)
     with flow.single_thread(), refused_memory(listing.declared):
         return _Reader(listing, config, bound, decoding).prepare()
@@ -194,7 +196,10 @@ class _Reader:
         self.size = decode.stored_size(info, config.size)
         if min(self.size) < flow.MINIMUM_SIDE:
             raise VideoError("too small", self.declared, frames)
-        if config.layout == "dense":
+        dense = config.layout == "dense"
+        if not image.fits(*self.size, 1 if dense else config.pairs):
+            raise VideoError("too large", self.declared, frames)
+        if dense:
             rgb = [self.rgb(index) for index in range(frames)]
             mosaics = list(self.mosaics(range(frames - 1), 1))
         else:
@@ -259,7 +264,7 @@ class _Reader:
             if is_png:
                 size = int.from_bytes(data[20:24]), int.from_bytes(data[16:20])
             else:
-                header = jpeg.read_header(data)
+                header = jpeg.read_header(data, strict=False)
                 size = header.height, header.width
             if size[0] * size[1] > self.max_pixels:
                 raise VideoError("too large", self.declared)

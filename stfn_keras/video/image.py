@@ -11,9 +11,13 @@ JPEG straddles two tiles.
 import cv2
 import numpy as np
 
+from stfn_keras.config import PreparationConfig
+from stfn_keras.errors import UserError
+
 RGB_QUALITY = 90
 FLOW_QUALITY = 95
 BLOCK = 8  # side of a JPEG block, in pixels
+MAX_SIDE = 65_500  # of a JPEG that libjpeg writes, in pixels
 
 _RGB_OPTIONS = [
     cv2.IMWRITE_JPEG_QUALITY,
@@ -27,6 +31,34 @@ _FLOW_OPTIONS = [cv2.IMWRITE_JPEG_QUALITY, FLOW_QUALITY]
 def padded(side: int) -> int:
     """The side of a mosaic's tile: the next multiple of 8."""
     return -(-side // BLOCK) * BLOCK
+
+
+def fits(height: int, width: int, pairs: int) -> bool:
+    """Whether a mosaic of so many pairs, and so a frame, can be a JPEG.
+
+    Args:
+        height: Of the frames, in pixels.
+        width: Likewise.
+        pairs: In the mosaic, 1 or more.
+    """
+    return pairs * padded(height) <= MAX_SIDE and 2 * padded(width) <= MAX_SIDE
+
+
+def check_pairs(config: PreparationConfig) -> None:
+    """Refuse settings whose mosaics are too high for a JPEG.
+
+    Raises:
+        UserError: A snippet's flow does not fit, at the exact size or, where only a
+            short side is given, for square frames of it.
+    """
+    width, height = ([int(side) for side in config.size.split("x")] * 2)[:2]
+    if not fits(height, width, config.pairs):
+        most = MAX_SIDE // padded(height)
+        raise UserError(
+            f"--pairs times the stored height, and twice the width, must stay within "
+            f"{MAX_SIDE} pixels, the largest JPEG: --pairs at most {most} at a height "
+            f"of {height}. Received: --pairs={config.pairs} --size={config.size}"
+        )
 
 
 def encode_rgb(rgb: np.ndarray) -> bytes:

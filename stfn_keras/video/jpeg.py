@@ -6,12 +6,16 @@
 OpenCV and TensorFlow paint over damaged parts of an image: their success says little.
 """
 
+import re
 from dataclasses import dataclass
 
 import av
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _SCAN = 0xDA
+_FILL = 0xFF
+# Within compressed pixels 0xFF is followed by 0, by a restart's code, or by a fill.
+_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 _FRAMES = {0xC0: True, 0xC1: True, 0xC2: False}  # kinds of frame: is it sequential?
 
 
@@ -36,10 +40,15 @@ class Header:
         )
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: bytes, strict: bool = True) -> Header:
     """Read a JPEG's size, and check that it has all of its parts up to its end.
 
     Damage within the compressed pixels is not seen; see `Decoder`.
+
+    Args:
+        data: A file's bytes.
+        strict: Whether to refuse what the standard allows and OpenCV never writes:
+            fill bytes before a marker, and bytes behind the end.
 
     Raises:
         ValueError: The bytes are no JPEG, or one that is cut; says which.
@@ -48,6 +57,8 @@ def read_header(data: bytes) -> Header:
         raise ValueError("it is no JPEG")
     header, sequential, place = None, False, len(_START)
     while True:
+        while not strict and data[place + 1 : place + 2] == bytes([_FILL]):
+            place += 1
         marker, length = data[place : place + 2], data[place + 2 : place + 4]
         if len(length) < 2 or marker[0] != 0xFF:
             raise ValueError("its JPEG header is cut or altered")
@@ -63,15 +74,20 @@ def read_header(data: bytes) -> Header:
             break
     if header is None:
         raise ValueError("its JPEG header tells no size")
-    if not data.endswith(_END):
+    if strict and not data.endswith(_END):
         raise ValueError("the end of its JPEG is cut off")
-    if sequential and _has_markers(data, place, len(data) - len(_END)):
+    end = len(data) - len(_END) if strict else data.find(_END, place)
+    if end < 0:
+        raise ValueError("the end of its JPEG is cut off")
+    if sequential and _has_markers(data, place, end, strict):
         raise ValueError("its JPEG is interrupted by another marker")
     return header
 
 
-def _has_markers(data: bytes, start: int, stop: int) -> bool:
+def _has_markers(data: bytes, start: int, stop: int, strict: bool) -> bool:
     """Whether compressed pixels hold a marker other than a restart."""
+    if not strict:
+        return _MARKER.search(data, start, stop) is not None
     found = data.count(b"\xff", start, stop) - data.count(b"\xff\x00", start, stop)
     if found:
         restarts = (bytes([0xFF, code]) for code in range(0xD0, 0xD8))

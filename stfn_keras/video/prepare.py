@@ -6,7 +6,8 @@
 
 Two passes in order, and bounded memory: the first counts the frames, the second
 decodes up to the last frame needed and computes each needed pair once. What is kept
-is the encoded result: snippets, or with the dense layout every frame and pair.
+is the encoded result, of MAX_ENCODED_BYTES at most: snippets, or with the dense
+layout every frame and pair.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from os import PathLike
 import numpy as np
 
 from stfn_keras.config import PreparationConfig
-from stfn_keras.video import decode, flow
+from stfn_keras.video import decode, flow, image
 from stfn_keras.video.container import VideoError, refused_memory
 from stfn_keras.video.decode import VideoInfo
 from stfn_keras.video.encoders import DenseEncoder, Encoder, SnippetEncoder
@@ -25,8 +26,9 @@ from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
 
 __all__ = ["PreparedVideo", "VideoError", "prepare_video", "snippet_positions"]
 
-# A record is a protobuf message, which ends at 2 GB.
-MAX_ENCODED_BYTES = 1_000_000_000
+# Making a record of it takes up to 6.5 times as much for a moment, which must fit into
+# the 4 GB that a decoding process may use by default.
+MAX_ENCODED_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class PreparedVideo:
     """A video's encoded snippets, or all of its frames and flow.
 
     Attributes:
-        frames_declared: What the container's header declares for the whole file; 0
-            if nothing.
+        frames_declared: What the container's header declares for the whole file,
+            but for frames that an edit list hides; 0 if nothing.
         frames: Frames decoded, of the segment if there is one.
         rate: Mean frames per second.
         height: Of the stored frames and flow, in pixels.
@@ -116,9 +118,11 @@ def prepare_video(
 
     Raises:
         VideoError: The video cannot be used; its `reason` is a word of the ledger.
-        UserError: An unknown flow preset, or OpenCV without contrib.
+        UserError: An unknown flow preset, OpenCV without contrib, or more pairs than
+            an image can hold at the configured size.
         ValueError: The segment starts before 0 or does not end behind its start.
     """
+    image.check_pairs(config)
     for name in config.flow:
         flow.get_preset(name)
     with flow.single_thread():
@@ -141,14 +145,17 @@ def _prepare(
     if min(size) < flow.MINIMUM_SIDE:
         raise VideoError("too small", info.declared, info.frames)
     positions = snippet_positions(info.frames, config, info.seconds)
+    too_large = VideoError("too large", info.declared, info.frames)
+    dense = config.layout == "dense" and select is None
+    if not image.fits(*size, 1 if dense else config.pairs):
+        raise too_large
     encoder: Encoder
-    if config.layout == "dense" and select is None:
+    if dense:
         encoder = DenseEncoder(config, info.frames)
     else:
         if select is not None:
             positions = [positions[index] for index in select]
         encoder = SnippetEncoder(config, positions)
-    too_large = VideoError("too large", info.declared, info.frames)
     for index, frame in decode.read(path, size, encoder.frames, decoding, info.first):
         encoder.add(index, frame)
         if encoder.bytes > MAX_ENCODED_BYTES:

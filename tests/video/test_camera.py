@@ -189,6 +189,7 @@ def test_two_processes_agree(tmp_path):
     assert other.stdout.strip() == hashlib.sha256(here.tobytes()).hexdigest()
 
 
+@pytest.mark.real
 def test_a_real_pan_is_calmed_and_a_real_tripod_left_alone(real_data):
     import av
 

@@ -304,6 +304,26 @@ def test_damage_within_an_image_is_not_painted_over(tmp_path):
         prepare_frames(folder, DENSE)
 
 
+def test_jpegs_of_other_programs(tmp_path):
+    """Fill bytes before markers and bytes behind the end are no damage."""
+    plain = prepare_frames(extract(tmp_path / "plain"), DENSE)
+    for path in extract(tmp_path / "unusual").iterdir():
+        data = path.read_bytes()
+        path.write_bytes(data[:2] + b"\xff\xff" + data[2:] + b"\0more")
+    assert prepare_frames(tmp_path / "unusual", DENSE) == plain
+
+
+def test_flow_too_high_for_its_mosaics(tmp_path, monkeypatch):
+    folder = extract(tmp_path / "clip")
+    monkeypatch.setattr(image, "MAX_SIDE", 2 * WIDTH)
+    assert prepare_frames(folder, PreparationConfig(size="16", pairs=8)).width == 21
+    with pytest.raises(UserError, match="--pairs at most 8"):
+        prepare_frames(folder, PreparationConfig(size="16", pairs=9))
+    monkeypatch.setattr(image, "MAX_SIDE", 2 * WIDTH - 1)
+    with pytest.raises(VideoError, match="too large"):
+        prepare_frames(folder, PreparationConfig(size="48", pairs=1))
+
+
 def test_what_is_no_folder_of_frames(tmp_path):
     def reason(path: Path, config=CONFIG, **limits) -> str:
         with pytest.raises(VideoError) as caught:

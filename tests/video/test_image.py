@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from stfn_keras.config import PreparationConfig
+from stfn_keras.errors import UserError
 from stfn_keras.video import image
 
 
@@ -83,3 +85,20 @@ def test_tensorflow_decodes_the_same_pixels(size):
     mosaic = tf.io.decode_jpeg(flow, 1, dct_method="INTEGER_ACCURATE")[..., 0]
     ours = cv2.imdecode(np.frombuffer(flow, np.uint8), cv2.IMREAD_GRAYSCALE)
     np.testing.assert_array_equal(mosaic, ours)
+
+
+def test_pairs_that_no_jpeg_can_hold():
+    """Guards against OpenCV failing at every video of such settings."""
+    for size, most in (("256", 255), ("340x250", 255), ("16x4000", 16)):
+        image.check_pairs(PreparationConfig(size=size, pairs=most))
+        with pytest.raises(UserError, match=f"--pairs at most {most} at a height"):
+            image.check_pairs(PreparationConfig(size=size, pairs=most + 1))
+    with pytest.raises(UserError, match="twice the width"):
+        image.check_pairs(PreparationConfig(size="33000x64", pairs=1))
+
+
+def test_the_largest_mosaic_is_a_jpeg():
+    height = image.MAX_SIDE // image.BLOCK * image.BLOCK
+    assert image.fits(height, 16, 1) and not image.fits(height + 1, 16, 1)
+    data = image.encode_flow(np.full((height // 8, 8, 16, 2), 128, np.uint8))
+    assert (image.decode_flow(data, 8, 16) == 128).all()

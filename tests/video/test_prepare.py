@@ -190,3 +190,20 @@ def test_results_beyond_what_a_record_holds(tmp_path, render_clip, monkeypatch, 
     monkeypatch.setattr(prepare, "MAX_ENCODED_BYTES", total - 1)
     with pytest.raises(VideoError, match="too large"):
         prepare_video(path, config)
+
+
+@pytest.mark.parametrize("layout", ["snippet", "dense"])
+def test_a_video_too_high_for_its_mosaics(tmp_path, render_clip, monkeypatch, layout):
+    """Settings that fit square videos need not fit a tall one."""
+    monkeypatch.setattr(image, "MAX_SIDE", 200)
+    config = replace(CONFIG, layout=layout, size="32", pairs=6)
+    wide = prepare_video(render_clip(tmp_path / "a.avi", size=(48, 32)), config)
+    assert (wide.height, wide.width) == (32, 48)
+    tall = render_clip(tmp_path / "b.avi", size=(32, 48))
+    if layout == "dense":  # a mosaic of a single pair
+        assert prepare_video(tall, config).height == 48
+    else:
+        with pytest.raises(VideoError, match="too large"):
+            prepare_video(tall, config)
+    with pytest.raises(UserError, match="--pairs at most 6"):
+        prepare_video(tall, replace(config, pairs=7))
