@@ -3,6 +3,7 @@
 import nasty_corpus
 import numpy as np
 import pytest
+from av.stream import Stream
 
 from stfn_keras.config import PreparationConfig
 from stfn_keras.video import decode
@@ -55,6 +56,9 @@ def test_a_trimmed_end(tmp_path):
     assert (info.declared, info.frames, info.rate) == (15, 15, 25.0)
 
 
+@pytest.mark.skipif(
+    not hasattr(Stream, "index_entries"), reason="this PyAV shows no table of frames"
+)
 def test_a_varying_rate(tmp_path):
     """The hidden second has 25 frames, the shown one 10."""
     times = [40 * i for i in range(25)] + [1000 + 100 * i for i in range(10)]
