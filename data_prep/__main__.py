@@ -4,6 +4,7 @@ Other things it does, each with a `--help` of its own:
 
     python -m data_prep fetch NAME       download and unpack UCF101 or HMDB51
     python -m data_prep verify DIR...    re-read a dataset and name every fault
+    python -m data_prep repair DIR       make faulty shards again, as they were
     python -m data_prep inspect DIR      what a dataset holds, in figures and pictures
     python -m data_prep flow-bench       cost and error of the flow presets
     python -m data_prep demo-clips       render labelled clips to try things on
@@ -26,6 +27,7 @@ from stfn_keras.video.limits import DecodingConfig
 COMMANDS = {
     "fetch": "fetching.fetch",
     "verify": "checking.verify",
+    "repair": "repair",
     "inspect": "checking.look",
     "flow-bench": "bench.flow_bench",
     "demo-clips": "demo.demo_clips",

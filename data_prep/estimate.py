@@ -1,23 +1,25 @@
 """What a preparation will take, from a few of its videos, before it starts.
 
-    estimate = measure(jobs, decoder)
+    estimate = measure(jobs)
     print(estimate)  # about 3 h on 2 workers, 5.9 GB
 
 Two trials per video, one snippet and then three, tell the cost of decoding from the
 cost of a snippet, whatever the flow preset and the video's length.
 """
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.jobs.isolated import Decoder
+from data_prep.jobs.isolated import Decoder, ProcessLimits
 from data_prep.jobs.job import Job, make_item
 from stfn_keras import storage
 from stfn_keras.video.decode import VideoError
 
 TRIALS = 3  # videos
+PATIENCE = 20.0  # seconds for a trial
 WORTHWHILE = 16  # videos: fewer are done before an estimate is
 
 
@@ -49,8 +51,8 @@ class Estimate:
         return line + (": too little" if self.bytes > free else "")
 
 
-def measure(jobs: Sequence[Job], decoder: Decoder) -> Estimate | None:
-    """Try a few videos, evenly spread.
+def measure(jobs: Sequence[Job]) -> Estimate | None:
+    """Try a few videos, evenly spread, for a few seconds each at most.
 
     Returns:
         None where an estimate is not worth its time, or no trial succeeds.
@@ -63,11 +65,11 @@ def measure(jobs: Sequence[Job], decoder: Decoder) -> Estimate | None:
         return None
     step = len(pairs) // TRIALS
     costs = []
-    for job, video in pairs[:: max(step, 1)][:TRIALS]:
-        try:
-            costs.append(_cost(job, video, decoder))
-        except VideoError:
-            continue
+    limits = {**jobs[0]["limits"], "max_cpu_seconds": PATIENCE}
+    with Decoder(ProcessLimits(**{**limits, "stall_seconds": PATIENCE})) as decoder:
+        for job, video in pairs[:: max(step, 1)][:TRIALS]:
+            with contextlib.suppress(VideoError):
+                costs.append(_cost(job, video, decoder))
     if not costs:
         return None
     seconds, total = (sum(column) / len(costs) for column in zip(*costs, strict=True))
@@ -80,23 +82,22 @@ def _cost(job: Job, video: dict, decoder: Decoder) -> tuple[float, float]:
     snippets = config["snippets"]
     one, three = [snippets // 2], [0, snippets // 2, snippets - 1]
     item = {**make_item(job, video), "config": config}
-    record, first = decoder.prepare({**item, "select": one})
-    longer, second = decoder.prepare({**item, "select": three})
-    decoded = max(first["cpu"], 1e-3)
+    _, first = decoder.prepare({**item, "select": one})
+    _, second = decoder.prepare({**item, "select": three})
     # The first trial reads one and a half times through the video, the second twice.
     apart = max(second["pairs"] - 4 / 3 * first["pairs"], 1)
     pair = max(second["cpu"] - 4 / 3 * first["cpu"], 0.0) / apart
     decoded = max(first["cpu"] - first["pairs"] * pair, 1e-3) / 1.5
+    pairs = second["frames"] - 1
     if job["config"]["layout"] == "dense":
-        fields = len(config["flow"])
-        count = fields * (second["frames"] - 1)
-        snippet = len(longer) / len(three)
-        share = snippet / config["pairs"]
-        return 2 * decoded + count * pair, share * second["frames"]
-    # As if no snippet shared a pair with its neighbour, which short videos' do.
-    distinct = min(snippets * config["pairs"], second["frames"] - 1)
-    count = distinct * len(config["flow"])
-    return 2 * decoded + count * pair, len(longer) / len(three) * snippets
+        size = second["rgb_bytes"] + second["flow_bytes"] / config["pairs"]
+        total = size * second["frames"]
+    else:
+        # Snippets share pairs with their neighbours only in short videos.
+        pairs = min(snippets * config["pairs"], pairs)
+        rgb = second["rgb_bytes"] * config["rgb_per_snippet"]
+        total = snippets * (rgb + second["flow_bytes"])
+    return 2 * decoded + pairs * len(config["flow"]) * pair, total
 
 
 def duration(seconds: float) -> str:

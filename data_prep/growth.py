@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data_prep.plan import taken
 from stfn_keras.data.index import Indexed, read_index
-from stfn_keras.data.inputs import Inputs, Video, check_groups
+from stfn_keras.data.inputs import Inputs, Video, check_groups, source_size
 from stfn_keras.data.ledger import Rejected, read_ledger
 from stfn_keras.data.manifest import Manifest, Shard
 from stfn_keras.errors import UserError
@@ -42,11 +42,6 @@ class Base:
             tuple(read_ledger(out)),
         )
 
-    @property
-    def roles(self) -> dict[str, str]:
-        """Roles by group, which new videos of a group must take over."""
-        return {row.group: row.roles for row in self.index}
-
     def without(self, files: set[str], ids: set[str]) -> "Base":
         """Leave out shards of these names and the ledger's rows of these videos."""
         return Base(
@@ -68,12 +63,13 @@ class Base:
         there = {row.path: row for row in self.index}
         for video in inputs.videos:
             if row := there.get(video.id):
-                _check_same(video, row)
+                _check_same(video, row, source_size(inputs.folder / video.file))
         refused = {row.path for row in self.ledger if row.reason != UNLISTED}
         known = there.keys() | refused
         chosen = [v for v in taken(inputs.videos, limit) if v.id not in known]
         old = [Video(r.path, r.label, r.group, r.roles) for r in self.index]
         check_groups([*old, *chosen])
+        _check_splits(self.shards, chosen)
         return chosen
 
     def all_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
@@ -82,7 +78,22 @@ class Base:
         return (*self.labels, *new)
 
 
-def _check_same(video: Video, row: Indexed) -> None:
+def _check_splits(shards: Sequence[Shard], videos: Sequence[Video]) -> None:
+    before = {len(shard.roles) for shard in shards}
+    now = {len(video.roles) for video in videos}
+    if not now <= before:
+        raise UserError(
+            f"new videos must have the dataset's splits, {before.pop()}. Received "
+            f"videos with {now.pop()}: use the same lists"
+        )
+
+
+def _check_same(video: Video, row: Indexed, size: int) -> None:
+    if row.bytes and size and row.bytes != size:
+        raise UserError(
+            f"{video.id} must be the video that is in the dataset. It had {row.bytes} "
+            f"bytes (or frames) and has {size} now: rename it, or choose another folder"
+        )
     for what in ("label", "group", "roles"):
         before, now = getattr(row, what), getattr(video, what)
         if before != now:

@@ -76,6 +76,11 @@ def open_output(out: str, settings: dict[str, Any]) -> bool:
         storage.write_text(_work(out, SETTINGS), _text(settings))
         return False
     check_settings(begun, settings)
+    return is_finished(out)
+
+
+def is_finished(out: str) -> bool:
+    """Whether the dataset has its manifest, which is written last."""
     return storage.size(storage.join(out, MANIFEST)) is not None
 
 
@@ -113,13 +118,28 @@ def check_settings(
         but: Settings that may differ.
     """
     for key in settings:
-        if key not in but and begun.get(key) != settings[key]:
+        if key not in ("sides", *but) and begun.get(key) != settings[key]:
             hint = "choose another folder, or the settings of before"
             if key == "inputs":
                 hint += "; --add brings new videos into a finished dataset"
             raise UserError(
                 f"--out holds a dataset with other settings: {key} was "
                 f"{begun.get(key)} and is {settings[key]} now; {hint}"
+            )
+
+
+def check_unfinished(unfinished: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Raise UserError where an unfinished addition was another than this."""
+    for key in settings:
+        if (
+            key not in ("sides", "additions")
+            and unfinished["settings"].get(key) != settings[key]
+        ):
+            raise UserError(
+                f"an addition of {len(unfinished['videos'])} videos was begun and not "
+                f"finished, and its {key} was {unfinished['settings'].get(key)}, now "
+                f"{settings[key]}: repeat its command to finish it, or delete "
+                f"{WORK}/{ADDITION} and its -add shards to give it up"
             )
 
 
@@ -162,7 +182,11 @@ def finish(
 def tidy(out: str) -> None:
     """Leave only the settings, by which a later run knows the dataset."""
     for file in storage.names(storage.join(out, WORK)):
-        if file not in (SETTINGS, _LOCK):
+        if file in (SETTINGS, _LOCK):
+            continue
+        if Path(_work(out, file)).is_dir():
+            shutil.rmtree(_work(out, file))
+        else:
             storage.delete(_work(out, file))
 
 
@@ -207,8 +231,10 @@ def _staging(out: str) -> Iterator[Path]:
     staging = Path(out, WORK, "finish")
     shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed here
     staging.mkdir()
-    yield staging
-    shutil.rmtree(staging)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _work(out: str, name: str) -> str:

@@ -24,7 +24,7 @@ from stfn_keras.config import (
     check_choices,
     option,
 )
-from stfn_keras.data.inputs import Inputs, Video, seeded_order
+from stfn_keras.data.inputs import Inputs, Video, seeded_order, source_size
 from stfn_keras.data.manifest import SCHEMA
 from stfn_keras.data.protocols import PROTOCOLS
 from stfn_keras.errors import UserError
@@ -137,7 +137,7 @@ def make_jobs(
     Returns:
         One JSON-able description per shard: `out`, `folder`, `file`, `roles`,
         `config`, `decoding`, `limits`, `frames_bound` (0 for videos), and `videos` with
-        `id`, `file`, `label` (an index), `label_text`, `group`, `segment`.
+        `id`, `file`, `label` (an index), `label_text`, `group`, `segment`, `bytes`.
     """
     by_roles: dict[str, list[Video]] = {}
     for video in videos:
@@ -159,7 +159,9 @@ def make_jobs(
                     "decoding": asdict(configs.decoding),
                     "limits": asdict(configs.limits),
                     "frames_bound": options.frames_bound if options.frames else 0.0,
-                    "videos": [_described(v, index) for v in members[start:end]],
+                    "videos": [
+                        _described(v, folder, index) for v in members[start:end]
+                    ],
                 }
             )
     return jobs
@@ -192,7 +194,7 @@ def make_settings(
     Of those, their sizes: a video that was replaced is noticed by that.
     """
     listed = [
-        [asdict(video), _bytes(inputs.folder / video.file)]
+        [asdict(video), source_size(inputs.folder / video.file)]
         for video in taken(inputs.videos, options.limit)
     ]
     digest = hashlib.sha256(json.dumps([listed, inputs.unlisted]).encode())
@@ -207,6 +209,9 @@ def make_settings(
         "flow_fields": flow_fields(configs.preparation, options),
         "av": av.__version__,
     }
+    if options.protocol == "folder":
+        # Sides once drawn are kept when the folder grows.
+        settings["sides"] = {video.group: video.roles for video in inputs.videos}
     return json.loads(json.dumps(settings))
 
 
@@ -225,14 +230,7 @@ def check_labels(labels: Iterable[str]) -> None:
             )
 
 
-def _bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:
-        return 0
-
-
-def _described(video: Video, index: dict[str, int]) -> dict[str, Any]:
+def _described(video: Video, folder: Path, index: dict[str, int]) -> dict[str, Any]:
     return {
         "id": video.id,
         "file": video.file,
@@ -240,4 +238,5 @@ def _described(video: Video, index: dict[str, int]) -> dict[str, Any]:
         "label_text": video.label,
         "group": video.group,
         "segment": list(video.segment) if video.segment else None,
+        "bytes": source_size(folder / video.file),
     }

@@ -24,6 +24,7 @@ from stfn_keras.data.ledger import LEDGER, Rejected
 from stfn_keras.data.manifest import SCHEMA, Manifest, Shard
 from stfn_keras.errors import UserError
 from stfn_keras.video.flow import get_preset
+from stfn_keras.video.image import check_pairs
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def prepare_dataset(
     with output.locked(options.out):
         if options.add:
             task = make_task(options, configs)  # nobody else adds from here on
-            if not task.news:
+            if task.is_idle:
                 return _finished(options.out)
             output.write_addition(options.out, task.record)
         elif output.open_output(options.out, task.settings):
@@ -102,6 +103,7 @@ def prepare_dataset(
 
 
 def _check_flow(options: DatasetOptions, configs: Configs) -> None:
+    check_pairs(configs.preparation)
     if not options.frames:
         for name in configs.preparation.flow:
             get_preset(name)

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from data_prep import estimate
 from data_prep.jobs import beam_engine, supervisor
-from data_prep.jobs.isolated import Decoder, Prepare
+from data_prep.jobs.isolated import Prepare
 from data_prep.jobs.item import prepare_item
-from data_prep.jobs.job import Job, Outcome, read_entry
+from data_prep.jobs.job import Job, Outcome, made
 from data_prep.plan import DatasetOptions
 from data_prep.task import Task
 from stfn_keras.data.manifest import ROLES
@@ -33,13 +33,16 @@ def check_engine(options: DatasetOptions, beam_options: Sequence[str]) -> bool:
     """
     if options.engine != "beam":
         return True
-    return beam_engine.parse_options(beam_options, cores(options)).local
+    return beam_engine.parse_options(beam_options, cores(options.workers)).local
 
 
-def cores(options: DatasetOptions) -> int:
-    """Processes at once: in a container, fewer cores may be ours than there are."""
-    if options.workers:
-        return options.workers
+def cores(workers: int = 0) -> int:
+    """Processes at once, where 0 are asked for: as many as there are cores.
+
+    In a container, fewer cores may be ours than there are.
+    """
+    if workers:
+        return workers
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -49,6 +52,11 @@ def say(task: Task) -> None:
     """Print what would be done, and what it would take."""
     roles = Counter(video.roles for video in task.news)
     classes = Counter(video.label for video in task.news)
+    todo = [job for job in task.jobs if not made(job)]
+    if task.finished:
+        print(f"finished already: {task.options.out}")
+    elif len(todo) < len(task.jobs):
+        print(f"{len(task.jobs) - len(todo)} of {len(task.jobs)} shards are there")
     print(
         f"{len(task.news)} videos of {len(classes)} classes to prepare in "
         f"{len(task.jobs)} shards; {len(task.inputs.unlisted)} files not listed, "
@@ -62,7 +70,8 @@ def say(task: Task) -> None:
         print(f"split {split + 1}: {parts}")
     few = ", ".join(f"{name} {count}" for name, count in sorted(classes.items())[:10])
     print(f"videos by class: {few}{', ...' if len(classes) > 10 else ''}")
-    _print_estimate(task, task.jobs)
+    if not task.finished:
+        _print_estimate(task, todo)
 
 
 def run_task(task: Task, prepare: Prepare, beam_options: Sequence[str]) -> None:
@@ -76,8 +85,10 @@ def run_task(task: Task, prepare: Prepare, beam_options: Sequence[str]) -> None:
     Raises:
         UserError: A shard cannot be made; what is finished stays.
     """
-    options, workers = task.options, cores(task.options)
-    todo = [job for job in task.jobs if read_entry(options.out, job["file"]) is None]
+    options, workers = task.options, cores(task.options.workers)
+    entries = [made(job) for job in task.jobs]
+    todo = [job for job, entry in zip(task.jobs, entries, strict=True) if not entry]
+    bad = sum(len(entry["rejected"]) for entry in entries if entry)
     videos, left = (
         sum(len(job["videos"]) for job in part) for part in (task.jobs, todo)
     )
@@ -94,7 +105,7 @@ def run_task(task: Task, prepare: Prepare, beam_options: Sequence[str]) -> None:
     with tqdm(
         total=videos, initial=videos - left, unit="video", desc=options.dataset_name
     ) as bar:
-        progress = _Progress(bar)
+        progress = _Progress(bar, bad)
         if options.engine == "beam":
             counters = beam_engine.run_jobs(
                 todo, workers, beam_options, progress, prepare
@@ -106,27 +117,33 @@ def run_task(task: Task, prepare: Prepare, beam_options: Sequence[str]) -> None:
 
 
 def _print_estimate(task: Task, jobs: list[Job]) -> None:
-    with Decoder(task.configs.limits) as decoder:
-        found = estimate.measure(jobs, decoder)
-    if found:
-        print(found.text(cores(task.options), task.options.out), flush=True)
+    if found := estimate.measure(jobs):
+        print(found.text(cores(task.options.workers), task.options.out), flush=True)
+
+
+def run_locally(jobs: list[Job], workers: int, name: str, prepare: Prepare) -> None:
+    """Run jobs with the local supervisor, under a bar of that name."""
+    total = sum(len(job["videos"]) for job in jobs)
+    with tqdm(total=total, unit="video", desc=name) as bar:
+        supervisor.run_jobs(jobs, workers, _Progress(bar), prepare)
 
 
 class _Progress:
     """Keeps the bar, and says at once what befalls a video unexpectedly."""
 
-    def __init__(self, bar: tqdm) -> None:
+    def __init__(self, bar: tqdm, bad: int = 0) -> None:
         self._bar = bar
+        self._stream = sys.stderr  # an engine may redirect it while it works
         self._started = time.monotonic()
         self._pairs = 0
-        self._bad = 0
+        self._bad = bad
 
     def __call__(self, outcome: Outcome) -> None:
         self._pairs += outcome.pairs
         self._bad += outcome.reason is not None
         if outcome.detail:
             self._bar.write(
-                f"{outcome.id}: {outcome.reason}: {outcome.detail}", file=sys.stderr
+                f"{outcome.id}: {outcome.reason}: {outcome.detail}", file=self._stream
             )
         seconds = max(time.monotonic() - self._started, 1e-3)
         rate = f"{self._pairs / seconds:.0f}"

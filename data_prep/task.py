@@ -46,6 +46,32 @@ class Task:
     jobs: list[Job]
 
     @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do.
+
+        Raises:
+            UserError: The folder holds a dataset with other settings.
+        """
+        if self.addition:
+            return self.is_idle
+        begun = output.read_settings(self.options.out)
+        if begun is None:
+            return False
+        output.check_settings(begun, self.settings)
+        return output.is_finished(self.options.out)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether an addition finds everything as it is."""
+        begun = output.read_settings(self.options.out) or {}
+        named = {row.path for row in self.base.ledger}
+        return (
+            not self.news
+            and begun.get("inputs") == self.settings["inputs"]
+            and named >= set(self.inputs.unlisted)
+        )
+
+    @property
     def record(self) -> dict[str, Any]:
         """By which an unfinished addition is taken up again."""
         return {
@@ -63,10 +89,10 @@ def make_task(options: DatasetOptions, configs: Configs) -> Task:
     """
     begun = output.read_settings(options.out)
     base = _base(options, begun) if options.add else Base()
+    unfinished = output.read_addition(options.out) if options.add else None
     # A folder that grew keeps the sides that its groups had when each came in.
-    grown = base
-    if begun and begun.get("additions"):
-        grown = Base.load(Path(options.out))
+    known = (unfinished["settings"] if unfinished else begun or {}).get("sides", {})
+    keeps = options.add or (begun or {}).get("additions")
     inputs = discover(
         options.protocol,
         Path(options.source) if options.source else None,
@@ -74,16 +100,27 @@ def make_task(options: DatasetOptions, configs: Configs) -> Task:
         Path(options.csv) if options.csv else None,
         options.seed,
         bool(options.frames),
-        grown.roles,
+        known if keeps else {},
     )
     plan.check_labels(inputs.labels)
+    if options.frames and any(video.segment for video in inputs.videos):
+        raise UserError(
+            "segments need videos: --frames cannot go with a CSV that has start and "
+            "end. Leave these columns out"
+        )
     _check_apart(options.out, inputs.folder)
     settings = plan.make_settings(options, configs, inputs)
     addition, news = 0, plan.taken(inputs.videos, options.limit)
     if options.add:
-        addition, news, base, settings = _addition(
-            options, inputs, settings, begun or {}, base
-        )
+        settings = _grown(settings, begun or {})
+        if unfinished:
+            output.check_unfinished(unfinished, settings)
+            wanted = set(unfinished["videos"])
+            news = [video for video in plan.taken(inputs.videos) if video.id in wanted]
+            addition, settings = unfinished["number"], unfinished["settings"]
+        else:
+            news = base.news(inputs, options.limit)
+            addition = settings["additions"]
     labels = base.all_labels(inputs.labels)
     jobs = plan.make_jobs(options, configs, inputs.folder, news, labels, addition)
     base = base.without({job["file"] for job in jobs}, {video.id for video in news})
@@ -113,23 +150,11 @@ def _base(options: DatasetOptions, begun: dict[str, Any] | None) -> Base:
     return Base.load(Path(options.out))
 
 
-def _addition(
-    options: DatasetOptions,
-    inputs: Inputs,
-    settings: dict[str, Any],
-    begun: dict[str, Any],
-    base: Base,
-) -> tuple[int, list[Video], Base, dict[str, Any]]:
-    """Number an addition and choose its videos, or take up the one that was begun."""
+def _grown(settings: dict[str, Any], begun: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a dataset after an addition to it."""
     free = {"inputs"} | {item.name for item in fields(DecodingConfig)}
     output.check_settings(begun, settings, but=free)
-    unfinished = output.read_addition(options.out)
-    if unfinished:
-        output.check_settings(unfinished["settings"], settings)
-        wanted = set(unfinished["videos"])
-        news = [v for v in plan.taken(inputs.videos) if v.id in wanted]
-        return unfinished["number"], news, base, unfinished["settings"]
-    number = begun.get("additions", 0) + 1
-    settings["additions"] = number
-    news = base.news(inputs, options.limit)
-    return number, news, base, settings
+    grown = {**settings, "additions": begun.get("additions", 0) + 1}
+    if "sides" in settings:
+        grown["sides"] = {**begun.get("sides", {}), **settings["sides"]}
+    return grown

@@ -102,6 +102,11 @@ def run(main: Callable[[Sequence[str]], None], positional: bool = False) -> None
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
+        except OSError as error:
+            if (absl_flags.FLAGS["verbosity"].value or 0) > 0:
+                raise
+            print(f"error: {error}; --verbosity=1 shows where", file=sys.stderr)
+            sys.exit(1)
         except KeyboardInterrupt:
             print("stopped; the same command continues", file=sys.stderr)
             sys.exit(130)

@@ -27,6 +27,7 @@ from stfn_keras import storage
 from stfn_keras.errors import UserError
 
 HINT = "--engine=beam needs Apache Beam: pip install 'stfn-keras[beam]'"
+LISTED = 256  # jobs in one list
 LOOK = 10.0  # seconds between two looks at the output for shards made elsewhere
 
 # Beam's own DirectRunner would first download and start another runner.
@@ -161,14 +162,29 @@ def _pipeline(
     beam = _import_beam()
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-    from data_prep.jobs.beam_shards import PrepareShards
+    from data_prep.jobs.beam_shards import PrepareShards, read_jobs
 
     pipeline = beam.Pipeline(
         runner=FnApiRunner() if settings.local else None, options=settings.options
     )
-    elements = [json.dumps(job) for job in jobs]
-    _ = pipeline | "jobs" >> beam.Create(elements) | PrepareShards(launcher, prepare)
+    if settings.local:
+        elements = [json.dumps(job) for job in jobs]
+        described = pipeline | "jobs" >> beam.Create(elements)
+    else:
+        places = pipeline | "lists of jobs" >> beam.Create(_written(jobs))
+        described = places | "jobs" >> beam.FlatMap(read_jobs)
+    _ = described | PrepareShards(launcher, prepare)
     return pipeline
+
+
+def _written(jobs: Sequence[Job]) -> list[str]:
+    """Write jobs beside the shards: clusters bound the size of a pipeline itself."""
+    places = []
+    for start in range(0, len(jobs), LISTED):
+        place = storage.join(jobs[0]["out"], f"{WORK}/jobs-{start:06d}.json")
+        storage.write_text(place, json.dumps(jobs[start : start + LISTED]))
+        places.append(place)
+    return places
 
 
 def _finished(pipeline: Any, settings: BeamSettings, shared: Jobs) -> Any:
@@ -270,11 +286,14 @@ def _watched(jobs: Sequence[Job], progress: Progress, seconds: float) -> Iterato
                 for row in entry["rejected"]:
                     progress(Outcome(row["path"], row["reason"]))
 
+    def try_to_look() -> None:
+        # A look that fails is made again; the last one only moves the bar.
+        with contextlib.suppress(OSError, UserError):
+            look()
+
     def watch() -> None:
         while not ended.wait(seconds):
-            # A look that fails is made again.
-            with contextlib.suppress(OSError):
-                look()
+            try_to_look()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -283,4 +302,4 @@ def _watched(jobs: Sequence[Job], progress: Progress, seconds: float) -> Iterato
     finally:
         ended.set()
         thread.join()
-    look()
+    try_to_look()

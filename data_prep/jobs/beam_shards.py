@@ -20,7 +20,8 @@ from apache_beam.metrics import Metrics
 from data_prep.jobs.beam_local import jobs_of
 from data_prep.jobs.isolated import Prepare, ProcessLimits, StoppedError
 from data_prep.jobs.item import prepare_item
-from data_prep.jobs.job import Entry, Job, Outcome, read_entry, run_job
+from data_prep.jobs.job import Entry, Job, Outcome, made, read_entry, run_job
+from stfn_keras import storage
 
 NAMESPACE = "data_prep"  # of the counters
 COUNTERS = ("videos", "pairs", "bad", "shards")
@@ -31,6 +32,11 @@ _LOG = logging.getLogger(__name__)
 
 class ShardError(RuntimeError):
     """A shard cannot be made, for a reason that is not one of its videos'."""
+
+
+def read_jobs(place: str) -> list[str]:
+    """The jobs, as JSON each, that a list in the output folder names."""
+    return [json.dumps(job) for job in json.loads(storage.read_text(place))]
 
 
 class PrepareShards(beam.PTransform):
@@ -86,7 +92,7 @@ class RunShard(beam.DoFn):
             ShardError: It cannot be made; names the shard and the video at hand.
         """
         job: Job = json.loads(element)
-        entry = read_entry(job["out"], job["file"])
+        entry = made(job)
         if entry is not None:
             _count("videos", len(entry["videos"]))
             _count("bad", len(entry["rejected"]))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+import cv2
 import psutil
 
 from stfn_keras.errors import UserError
@@ -56,9 +57,11 @@ def _answer(
     try:
         record, info = prepare(item)
     except VideoError as error:
-        return _rejected(error.reason, error.declared, error.decoded), None
+        header = _rejected(error.reason, error.declared, error.decoded)
+        starved = isinstance(error.__cause__, MemoryError | cv2.error)
+        return {**header, "starved": starved}, None
     except MemoryError:
-        return _rejected("too large", detail="out of --max_memory"), None
+        return {**_rejected("too large"), "starved": True}, None
     except UserError as error:
         return {"unusable": str(error)}, None
     except Exception as error:  # whatever a library makes of a strange file
@@ -74,6 +77,7 @@ def _rejected(
         "declared": declared,
         "decoded": decoded,
         "detail": detail,
+        "starved": False,  # of memory, which may be the machine's lack
     }
 
 

@@ -30,8 +30,17 @@ Prepare = Callable[[Item], tuple[bytes, dict[str, Any]]]
 TICK = 0.2  # seconds between two looks at the process
 GRACE = 5.0  # seconds from closing the connection to the end
 KILLS = 10  # from outside, at one video, before the run gives up
-# Signals that people, schedulers and the kernel's memory killer send.
-OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+# Signals by which a process dies of its own doing. People, schedulers and the kernel's
+# memory killer send others.
+FAULTS = {
+    signal.SIGSEGV,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGILL,
+    signal.SIGFPE,
+    signal.SIGSYS,
+    signal.SIGTRAP,
+}
 # Asleep in any other state than these is asleep by the decoder's own doing.
 EXCUSED = {
     psutil.STATUS_RUNNING,
@@ -147,6 +156,9 @@ class Decoder:
         answer = self._child.ask(item)
         if "unusable" in answer:
             raise UserError(answer["unusable"])
+        if answer.get("starved"):
+            bound = self._limits.max_memory
+            raise _DeathError("too large", f"out of memory, --max_memory={bound} MB")
         if "reason" in answer:
             error = VideoError(answer["reason"], answer["declared"], answer["decoded"])
             if answer["detail"]:
@@ -200,7 +212,8 @@ class _Child:
         self._usage: psutil.Process | None = None
 
     def kill(self) -> None:
-        with contextlib.suppress(ValueError):  # closed a moment ago
+        # Another thread may be closing it at this moment.
+        with contextlib.suppress(ValueError, AttributeError):
             self._process.kill()
 
     def end(self) -> None:
@@ -281,7 +294,7 @@ class _Child:
         if self._process.is_alive():
             return _DeathError("crashed", "the decoder closed its own connection")
         code = self._process.exitcode or 0
-        if -code in OUTSIDE:
+        if code < 0 and -code not in FAULTS:
             return _DeathError(None, f"killed by signal {-code}")
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
         return _DeathError("crashed", f"the decoder ended with {how}")

@@ -30,6 +30,8 @@ from stfn_keras.video.decode import VideoError
 WORK = ".work"
 PARTIAL = ".partial"  # end of the names of files that are not whole
 
+BY_LIMITS = ("too large", "timed out")
+
 Job = dict[str, Any]
 Entry = dict[str, Any]
 
@@ -63,7 +65,7 @@ def run_job(
 
     Returns:
         `file`; `shard`: the manifest's entry, None if no video could be used;
-        `videos`: the index's rows; `rejected`: the ledger's.
+        `videos`: the index's rows; `rejected`: the ledger's; `limits`: the job's.
 
     Raises:
         UserError: The settings cannot be used, or no decoder can be kept alive.
@@ -108,8 +110,20 @@ def make_item(job: Job, video: dict[str, Any]) -> Item:
     }
 
 
+def made(job: Job) -> Entry | None:
+    """A job's entry; None where its shard is still to be made.
+
+    Or to be made again: other limits may be kinder to a video that exceeded its own.
+    """
+    entry = read_entry(job["out"], job["file"])
+    if entry and entry["limits"] != job["limits"]:
+        if any(row["reason"] in BY_LIMITS for row in entry["rejected"]):
+            return None
+    return entry
+
+
 def read_entry(out: str, file: str, full: bool = True) -> Entry | None:
-    """Read a finished job's entry; None where its shard is still to be made.
+    """Read a finished job's entry; None where there is none, or not its shard.
 
     Args:
         out: The dataset directory, a folder or an address.
@@ -161,6 +175,7 @@ def _indexed(
         height=info["height"],
         width=info["width"],
         errors=info["errors"],
+        bytes=video["bytes"],
     )
 
 
@@ -181,6 +196,7 @@ def _finish(
         "shard": shard,
         "videos": [asdict(row) for row in indexed],
         "rejected": [asdict(row) for row in rejected],
+        "limits": job["limits"],
     }
     aside.write_text(json.dumps(entry) + "\n")
     storage.put(aside, _entry_location(out, file))

@@ -7,6 +7,7 @@ crash happens in the worker's decoding process. No process pool: a pool loses ev
 job when one process crashes.
 """
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -57,10 +58,12 @@ def run_jobs(
             else:
                 progress(event)
     finally:
-        for worker in team:
-            worker.stop()
-        for worker in team:
-            worker.join()
+        # A second Ctrl-C must not leave a worker unstopped.
+        with contextlib.ExitStack() as stack:
+            for worker in team:
+                stack.callback(worker.join)
+            for worker in team:
+                stack.callback(worker.stop)
 
 
 class _Worker:

@@ -7,6 +7,7 @@
 
 import csv
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -37,7 +38,7 @@ def read_csv(path: Path, folder: Path | None) -> Inputs:
                 f"{video.id} again"
             )
         videos[video.id] = video
-    if not any((folder / video.file).exists() for video in videos.values()):
+    if not any(os.path.lexists(folder / video.file) for video in videos.values()):
         raise UserError(
             f"none of the {len(videos)} paths in {path} is in {folder}: "
             "--videos must be the folder that they are relative to"

@@ -13,8 +13,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from stfn_keras.data.tables import write_table
 from stfn_keras.errors import UserError
-from stfn_keras.files import written_aside
 
 INDEX = "videos.csv"
 
@@ -35,6 +35,8 @@ class Indexed:
         height: Stored, in pixels.
         width: Stored, in pixels.
         errors: Decoding errors survived, where damaged videos are kept.
+        bytes: Size of its file when it was prepared; of extracted frames, how many
+            files there were.
     """
 
     path: str
@@ -48,6 +50,7 @@ class Indexed:
     height: int
     width: int
     errors: int = 0
+    bytes: int = 0
 
 
 COLUMNS = tuple(field.name for field in fields(Indexed))
@@ -56,15 +59,7 @@ COLUMNS = tuple(field.name for field in fields(Indexed))
 def write_index(folder: Path, rows: Iterable[Indexed]) -> None:
     """Write `videos.csv`, sorted by shard and record."""
     ordered = sorted(rows, key=lambda row: (row.shard, row.record))
-    with (
-        written_aside(folder / INDEX) as aside,
-        open(
-            aside, "w", newline="", encoding="utf-8", errors="surrogateescape"
-        ) as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(astuple(row) for row in ordered)
+    write_table(folder / INDEX, COLUMNS, map(astuple, ordered))
 
 
 def read_index(folder: Path) -> list[Indexed]:

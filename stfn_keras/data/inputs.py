@@ -9,14 +9,14 @@ The parts that the protocols share.
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from stfn_keras.errors import UserError
 
 # T: TSN's dense_flow, denseflow and MMAction2
-_FRAME = re.compile(r"(img_|image_|)\d+\.(jpe?g|png)", re.IGNORECASE)
+_FRAME = re.compile(r"(img_|image_|flow_[xy]_|)\d+\.(jpe?g|png)", re.IGNORECASE)
 
 SPLIT_WORDS = {"train": "r", "test": "e", "val": "v"}
 
@@ -78,33 +78,67 @@ def list_files(folder: Path, frames: bool = False) -> list[str]:
     Raises:
         UserError: It is no folder, a part of it cannot be read, or nothing is there.
     """
+    flag = "--frames" if frames else "--videos"
     if not folder.is_dir():
-        raise UserError(f"--videos must be a folder of videos. Received: {folder}")
+        raise UserError(f"{flag} must be a folder of videos. Received: {folder}")
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder]
+    # Links come after all real folders, so that no link takes a folder's place.
+    while waiting:
+        links: list[Path] = []
+        for root in waiting:
+            found += _walk(root, folder, frames, seen, links, flag)
+        waiting = sorted(links)
+    if not found:
+        what = "folders of extracted frames" if frames else "videos"
+        raise UserError(f"expected {what} in {folder}. Received: none")
+    return sorted(found)
+
+
+def _walk(
+    start: Path,
+    folder: Path,
+    frames: bool,
+    seen: set[tuple[int, int]],
+    links: list[Path],
+    flag: str,
+) -> Iterator[str]:
+    """Yield what is below a folder; put linked folders into `links`."""
 
     def refuse(error: OSError) -> None:
-        raise UserError(f"--videos must be readable. Received: {error}") from error
+        raise UserError(f"{flag} must be readable. Received: {error}") from error
 
-    found, seen = [], set()
-    for root, names, files in os.walk(folder, followlinks=True, onerror=refuse):
-        status = os.stat(root)
+    for root, names, files in os.walk(start, onerror=refuse):
+        here = Path(root)
+        status = here.stat()
         if (status.st_dev, status.st_ino) in seen:
             names.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
         if frames and any(map(_FRAME.fullmatch, files)):
-            found.append(Path(root).relative_to(folder).as_posix())
+            yield here.relative_to(folder).as_posix()
             names.clear()
-        elif not frames:
-            paths = (Path(root, name) for name in files)
-            found += [
-                path.relative_to(folder).as_posix()
-                for path in paths
-                if path.is_file() or path.is_symlink()
-            ]
-    if not found:
-        what = "folders of extracted frames" if frames else "videos"
-        raise UserError(f"expected {what} in {folder}. Received: none")
-    return sorted(found)
+            continue
+        links += [here / name for name in names if (here / name).is_symlink()]
+        for path in (here / name for name in files if not frames):
+            try:
+                # A link that leads nowhere, or in a circle, is a file as well.
+                if path.is_file() or path.is_symlink():
+                    yield path.relative_to(folder).as_posix()
+            except OSError as error:
+                refuse(error)
+
+
+def source_size(path: Path) -> int:
+    """Bytes of a video, or how many files a folder of frames has; 0: not there.
+
+    By it a video is recognised as the one that was there before.
+    """
+    try:
+        return len(os.listdir(path)) if path.is_dir() else path.stat().st_size
+    except OSError:
+        return 0
 
 
 def check_groups(videos: Iterable[Video]) -> None:

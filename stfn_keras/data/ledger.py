@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from stfn_keras.data.tables import write_table
 from stfn_keras.errors import UserError
 
 LEDGER = "ledger.csv"
@@ -59,12 +60,8 @@ class Rejected:
 
 def write_ledger(folder: Path, rows: Iterable[Rejected]) -> None:
     """Write `ledger.csv`, sorted by path."""
-    with open(
-        folder / LEDGER, "w", newline="", encoding="utf-8", errors="surrogateescape"
-    ) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(astuple(row) for row in sorted(rows, key=lambda r: r.path))
+    ordered = sorted(rows, key=lambda row: row.path)
+    write_table(folder / LEDGER, COLUMNS, map(astuple, ordered))
 
 
 def read_ledger(folder: Path) -> list[Rejected]:

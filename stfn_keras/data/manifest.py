@@ -10,6 +10,7 @@ A dataset is finished once it has one: it is written last, aside, and renamed.
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from stfn_keras.files import sha256, write_json
 MANIFEST = "manifest.json"
 REMOTE = "remote.json"  # in a mirror, whose shards come when they are first read
 SCHEMA = 1
-MEND = "delete manifest.json and prepare the dataset again"
+MEND = "mend it by `python -m data_prep repair DATASET --videos VIDEOS`"
 ROLES = {"r": "train", "e": "test", "v": "validation", "u": "unused"}
 
 
@@ -132,8 +133,10 @@ class Manifest:
         try:
             block["labels"] = tuple(block["labels"])
             block["shards"] = tuple(Shard(**shard) for shard in block["shards"])
+            for shard in block["shards"]:
+                _check_name(shard.file)
             return cls(**block)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path} is damaged: {error}") from error
 
     def save(self, folder: Path | str) -> None:
@@ -225,6 +228,12 @@ class Manifest:
                 if fault := shard_fault(shard, Path(folder), full):
                     raise UserError(f"{Path(folder) / shard.file}: {fault}")
                 bar.update(shard.bytes)
+
+
+def _check_name(file: str) -> None:
+    """Keep a manifest from elsewhere to files inside its folder."""
+    if not re.fullmatch(r"[^/\\.][^/\\]*\.tfrecord", file):
+        raise ValueError(f"a shard's name must be NAME.tfrecord, received {file!r}")
 
 
 def shard_fault(shard: Shard, folder: Path, full: bool = True) -> str | None:

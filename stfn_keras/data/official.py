@@ -21,6 +21,7 @@ _HMDB51_ROLES = {"0": "u", "1": "r", "2": "e"}
 class _Listed:
     """A video that the lists name."""
 
+    name: str
     label: str
     group: str
     roles: dict[int, str] = field(default_factory=dict)  # by split
@@ -160,7 +161,8 @@ def _add(
     role: str,
     where: str,
 ) -> None:
-    entry = listed.setdefault(name, _Listed(label, group))
+    # The lists disagree on the case of some names.
+    entry = listed.setdefault(name.lower(), _Listed(name, label, group))
     if entry.roles.setdefault(split, role) != role:
         raise UserError(
             f"{where}: a video must be on one side of split {split}. "
@@ -181,7 +183,8 @@ def _on_disk(
     exact = set(files)
     lower = {file.lower(): file for file in files}
     videos: dict[str, Video] = {}
-    for name, entry in listed.items():
+    for entry in listed.values():
+        name = entry.name
         if frames:  # a folder has no suffix, and often no class above it
             name = name.rpartition(".")[0]
             short = lower.get(name.lower().rpartition("/")[2])
@@ -192,10 +195,11 @@ def _on_disk(
             roles = "".join(entry.roles.get(split, "u") for split in splits)
             videos[file] = Video(file, entry.label, entry.group, roles)
     if not videos:
+        example = next((entry.name for entry in listed.values()), "none")
         raise UserError(
-            f"--videos must hold the videos that {lists} names, such as "
-            f"{next(iter(listed), 'none')}. Received: {folder}, where none of the "
-            f"{len(listed)} is among {len(files)} files"
+            f"--videos must hold the videos that {lists} names, such as {example}. "
+            f"Received: {folder}, where none of the {len(listed)} is among "
+            f"{len(files)} files"
         )
     present = {video.label for video in videos.values()}
     return Inputs(

@@ -36,7 +36,8 @@ class RecordWriter:
     def write(self, record: bytes) -> None:
         """Append one record."""
         length = struct.pack("<Q", len(record))
-        self._file.write(length + _checksum(length) + record + _checksum(record))
+        for part in (length, _checksum(length), record, _checksum(record)):
+            self._file.write(part)  # apart: a dense record is large
 
 
 def read_records(path: str | PathLike) -> Iterator[bytes]:

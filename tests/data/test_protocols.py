@@ -194,17 +194,27 @@ def test_links_are_followed_once(tmp_path):
     assert list_files(tmp_path / "near") == ["b.avi", "broken.avi", "linked/a.avi"]
 
 
+def test_no_link_takes_a_folders_place(tmp_path):
+    """Whatever the order in which folders are visited."""
+    touch(tmp_path, "Run/1.avi", "Walk/1.avi", "Abseil/1.avi")
+    os.symlink("../Run", tmp_path / "Abseil" / "loop")
+    os.symlink("Walk", tmp_path / "Aaa")
+    assert list_files(tmp_path) == ["Abseil/1.avi", "Run/1.avi", "Walk/1.avi"]
+
+
 def test_frame_folders(tmp_path):
     touch(tmp_path, "a/v_1/img_00001.jpg", "a/v_1/flow_x_00001.jpg", "a/notes.txt")
     touch(tmp_path, "b/deep/v_2/img_1.png", "b/empty/flow_x_00001.jpg")
-    assert list_files(tmp_path, frames=True) == ["a/v_1", "b/deep/v_2"]
+    # A folder that lost its frames is an input still: the ledger says so.
+    assert list_files(tmp_path, frames=True) == ["a/v_1", "b/deep/v_2", "b/empty"]
     inputs = discover("folder", tmp_path, frames=True)
     assert [(v.id, v.label) for v in inputs.videos] == [
         ("a/v_1", "a"),
         ("b/deep/v_2", "b"),
+        ("b/empty", "b"),
     ]
     with pytest.raises(UserError, match="folders of extracted frames"):
-        list_files(tmp_path / "b/empty", frames=True)
+        list_files(touch(tmp_path / "none", "a/x.avi"), frames=True)
 
 
 def test_a_folder_that_grows_keeps_its_split(tmp_path):

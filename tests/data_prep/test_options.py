@@ -4,13 +4,16 @@ import shutil
 from pathlib import Path
 
 import cv2
+import faulty_decoders
 import numpy as np
 import pytest
 
 from data_prep import __main__ as command
 from data_prep.checking.verify import verify_dataset
-from data_prep.estimate import duration, size
-from data_prep.plan import DatasetOptions
+from data_prep.estimate import duration, measure, size
+from data_prep.plan import Configs, DatasetOptions
+from data_prep.task import make_task
+from stfn_keras.config import PreparationConfig
 from stfn_keras.data.index import read_index
 from stfn_keras.data.ledger import read_ledger
 from stfn_keras.data.manifest import Manifest
@@ -190,3 +193,70 @@ def test_every_word_leads_to_a_command():
 
     for module in command.COMMANDS.values():
         assert callable(importlib.import_module(f"data_prep.{module}").run)
+
+
+def test_segments_and_extractions_exclude_each_other(tmp_path, prepare, extracted):
+    table = tmp_path / "splits.csv"
+    table.write_text("path,label,split,start,end\nLeft/v_0,a,train,0,1\n")
+    flags = {"protocol": "csv", "csv": str(table), "frames": str(extracted)}
+    with pytest.raises(UserError, match="segments need videos"):
+        prepare(tmp_path / "out", **flags)
+
+
+@pytest.mark.parametrize("layout", ["snippet", "dense"])
+def test_estimates_are_of_the_right_size(tmp_path, clips, prepare, layout, capsys):
+    videos = tmp_path / "many" / "Left"
+    videos.mkdir(parents=True)
+    for number in range(16):
+        shutil.copy(clips / "Left/v_Left_g00_c01.avi", videos / f"{number}.avi")
+    flags = {"videos": str(videos.parent), "layout": layout, "shard_videos": 16}
+    jobs = make_task(
+        DatasetOptions(videos=flags["videos"], out=str(tmp_path / "out")),
+        Configs(PreparationConfig(snippets=3, pairs=2, layout=layout)),
+    ).jobs
+    found = measure(jobs)
+    summary = prepare(tmp_path / "out", **flags)
+    assert 0.7 < found.bytes / summary.bytes < 1.3
+    assert found.videos == 16
+    assert found.cpu_seconds > 0
+
+
+def test_a_disk_that_goes_away_costs_no_video(tmp_path, clips, prepare):
+    """What was there when the run began, and is gone, is the machine's fault."""
+    videos = Path(shutil.copytree(clips, tmp_path / "videos"))
+    with pytest.raises(UserError, match="was there when the run began.*continues"):
+        prepare(tmp_path / "out", faulty_decoders.unmounted, videos=str(videos))
+    assert not (tmp_path / "out" / "ledger.csv").exists()
+    (videos.parent / "gone").rename(videos)
+    assert prepare(tmp_path / "out", videos=str(videos)).videos == 9
+
+
+def test_higher_limits_try_again(tmp_path, clips, prepare):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="none of the 10 videos"):
+        prepare(out, faulty_decoders.timed_out)
+    assert prepare(out, max_cpu_seconds=50.0).videos == 9
+
+
+def test_what_is_new_but_no_video_ends_in_the_ledger(tmp_path, clips, prepare):
+    videos = Path(shutil.copytree(clips, tmp_path / "videos"))
+    out = tmp_path / "out"
+    prepare(out, videos=str(videos))
+    (videos / "README").write_text("new")
+    with pytest.raises(UserError, match="--add"):
+        prepare(out, videos=str(videos))
+    assert prepare(out, videos=str(videos), add=True).unlisted == 2
+    assert prepare(out, videos=str(videos)).seconds == 0.0
+    path = videos / "Left" / "v_Left_g00_c01.avi"
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(UserError, match="must be the video that is in the dataset"):
+        prepare(out, videos=str(videos), add=True)
+
+
+def test_a_dry_run_refuses_what_a_run_would(tmp_path, prepare, capsys):
+    prepare(tmp_path / "out")
+    with pytest.raises(UserError, match="pairs was 2 and is 1"):
+        prepare(tmp_path / "out", dry_run=True, pairs=1)
+    capsys.readouterr()
+    prepare(tmp_path / "out", dry_run=True)
+    assert "finished already" in capsys.readouterr().out

@@ -99,7 +99,10 @@ def test_a_job_is_a_pure_function(tmp_path, jobs):
 
 
 def test_a_job_without_usable_videos_leaves_no_shard(tmp_path, jobs):
-    job = {**jobs[0], "videos": [{**jobs[0]["videos"][0], "file": "Up/none.avi"}]}
+    job = {
+        **jobs[0],
+        "videos": [{**jobs[0]["videos"][0], "file": "Up/none.avi", "bytes": 0}],
+    }
     entry = run_job(job, lambda outcome: None)
     assert entry["shard"] is None
     assert [row["reason"] for row in entry["rejected"]] == ["missing"]
