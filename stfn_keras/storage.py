@@ -4,7 +4,7 @@
     read_text(join("s3://bucket/ucf", "manifest.json"))
 
 A file is whole or absent: renamed into place locally, uploaded at once remotely.
-Addresses need `pip install 'stfn-keras[remote]'`. Credentials and end points are those
+Addresses need `pip install '.[remote]'`. Credentials and end points are those
 of the schemes' own tools: AWS_PROFILE, AWS_ENDPOINT_URL, fsspec's configuration, ...
 """
 
@@ -205,7 +205,7 @@ def _remote(location: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         raise UserError(
             f"{location} needs a package for its scheme: pip install "
-            f"'stfn-keras[remote]' ({_line(error)})"
+            f"'.[remote]' ({_line(error)})"
         ) from error
 
 

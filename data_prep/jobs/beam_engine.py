@@ -26,7 +26,7 @@ from data_prep.jobs.job import WORK, Job, Outcome, read_entry
 from stfn_keras import storage
 from stfn_keras.errors import UserError
 
-HINT = "--engine=beam needs Apache Beam: pip install 'stfn-keras[beam]'"
+HINT = "--engine=beam needs Apache Beam: pip install '.[beam]'"
 LISTED = 256  # jobs in one list
 LOOK = 10.0  # seconds between two looks at the output for shards made elsewhere
 

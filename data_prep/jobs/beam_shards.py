@@ -1,4 +1,4 @@
-"""Shard jobs as an Apache Beam transform; needs `pip install stfn-keras[beam]`.
+"""Shard jobs as an Apache Beam transform; needs `pip install '.[beam]'`.
 
     made = pipeline | beam.Create([json.dumps(job) for job in jobs]) | PrepareShards()
     made.shards  # names of the shards that are there
