@@ -152,3 +152,14 @@ def test_only_the_flow_that_a_model_reads_matters(manifest):
     check_match(model, data)
     with pytest.raises(UserError, match="--flow=tvl1"):
         check_match(data, manifest.preprocessing)
+
+
+@pytest.mark.parametrize("file", ["../a.tfrecord", "/a.tfrecord", "a/b.tfrecord",
+                                  ".tfrecord", "a.txt", "..\\a.tfrecord"])  # fmt: skip
+def test_a_manifest_names_files_of_its_own_folder_alone(dataset, tmp_path, file):
+    """A manifest from elsewhere must not reach files outside its folder."""
+    block = json.loads((dataset / "manifest.json").read_text())
+    block["shards"][0]["file"] = file
+    (tmp_path / "manifest.json").write_text(json.dumps(block))
+    with pytest.raises(UserError, match="a shard's name must be NAME.tfrecord"):
+        Manifest.load(tmp_path)
