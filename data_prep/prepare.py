@@ -19,6 +19,7 @@ from data_prep.jobs.job import Entry, read_entry
 from data_prep.plan import Configs, DatasetOptions
 from data_prep.task import Task, make_task
 from stfn_keras import storage
+from stfn_keras.config import PreparationConfig
 from stfn_keras.data.index import Indexed
 from stfn_keras.data.ledger import LEDGER, Rejected
 from stfn_keras.data.manifest import SCHEMA, Manifest, Shard
@@ -95,6 +96,7 @@ def prepare_dataset(
             if task.is_idle:
                 return _finished(options.out)
             output.write_addition(options.out, task.record)
+            print(f"{len(task.news)} of {len(task.inputs.videos)} videos are new")
         elif output.open_output(options.out, task.settings):
             return _finished(options.out)
         run.run_task(task, prepare, beam_options)
@@ -104,6 +106,11 @@ def prepare_dataset(
 
 def _check_flow(options: DatasetOptions, configs: Configs) -> None:
     check_pairs(configs.preparation)
+    if options.frames and configs.preparation.flow != PreparationConfig().flow:
+        raise UserError(
+            "--frames brings its own flow, named external. Received --flow="
+            f"{','.join(configs.preparation.flow)}: leave it out"
+        )
     if not options.frames:
         for name in configs.preparation.flow:
             get_preset(name)

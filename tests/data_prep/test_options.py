@@ -86,6 +86,8 @@ def test_existing_extractions(tmp_path, prepare, extracted, read_all):
         mosaic = image.decode_flow(record["flow/external"][0], 40, 64)
         left = record["video/label_text"] == [b"Left"]
         assert abs(int(mosaic[..., 0].mean()) - (102 if left else 154)) <= 1
+    with pytest.raises(UserError, match="--frames brings its own flow"):
+        prepare(out, frames=str(extracted), flow=("tvl1",))
     with pytest.raises(UserError, match="flow_fields was .*20.* and is .*32"):
         prepare(out, frames=str(extracted), frames_bound=32.0)
 
