@@ -3,7 +3,10 @@
     put(Path("part"), "s3://bucket/ucf/a.tfrecord")
     read_text(join("s3://bucket/ucf", "manifest.json"))
 
-A file is whole or absent: renamed into place locally, uploaded at once remotely.
+A file is whole or absent: renamed into place in a folder and behind file:// and
+sftp://, and object stores (s3, gs, az, ...) take it whole. Other schemes, such as ftp
+and smb, are written in place: what a killed process left there may be cut.
+
 Addresses need `pip install '.[remote]'`. Credentials and end points are those
 of the schemes' own tools: AWS_PROFILE, AWS_ENDPOINT_URL, fsspec's configuration, ...
 """
@@ -11,7 +14,7 @@ of the schemes' own tools: AWS_PROFILE, AWS_ENDPOINT_URL, fsspec's configuration
 import contextlib
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,11 @@ _HINTS = {
     "forbidden": "ask for the right to read and write there",
     "notimplemented": "this scheme is read only: choose another",
 }
+
+# Where a file grows as it is written, and a rename replaces one that is there.
+_RENAMING = {"file", "local", "sftp", "ssh"}
+# Errors of writing that no store gives while it is read: the local disk's.
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def is_remote(location: str | Path) -> bool:
@@ -52,11 +60,12 @@ def put(local: Path, location: str) -> None:
     if is_remote(location):
         with _reporting(location, "written"):
             system, path = _remote(location)
-            system.put_file(str(local), path)
-            system.invalidate_cache()
-            sent, stored = local.stat().st_size, int(system.info(path)["size"])
-            if sent != stored:
-                raise OSError(f"{stored} of {sent} bytes arrived")
+            with _written_aside(location, system, path) as aside:
+                system.put_file(str(local), aside)
+                system.invalidate_cache()
+                sent, stored = local.stat().st_size, int(system.info(aside)["size"])
+                if sent != stored:
+                    raise OSError(f"{stored} of {sent} bytes arrived")
             local.unlink()
         return
     try:
@@ -76,12 +85,18 @@ def get(location: str, local: Path) -> None:
 
     Raises:
         FileNotFoundError: There is none.
-        UserError: It cannot be read, or the local disk not be written.
+        UserError: It cannot be read.
+        OSError: The local path cannot be written: what to do about it knows who
+            chose that path.
     """
     if not is_remote(location):
         shutil.copyfile(location, local)
         return
-    with _reporting(location, "read"):
+    try:
+        local.open("wb").close()  # told apart from what the scheme's library raises
+    except FileNotFoundError:
+        raise OSError(f"{local.parent} is not there") from None
+    with _reporting(location, "read", through=_DISK_FULL):
         system, path = _remote(location)
         system.get_file(path, str(local))
 
@@ -109,7 +124,8 @@ def write_text(location: str, text: str) -> None:
     if is_remote(location):
         with _reporting(location, "written"):
             system, path = _remote(location)
-            system.pipe_file(path, text.encode())
+            with _written_aside(location, system, path) as aside:
+                system.pipe_file(aside, text.encode())
     else:
         write_local_text(Path(location), text)
 
@@ -210,8 +226,34 @@ def _remote(location: str) -> tuple[Any, str]:
 
 
 @contextlib.contextmanager
-def _reporting(location: str, done: str) -> Iterator[None]:
-    """Turn what a scheme's library raises into one line with a hint."""
+def _written_aside(location: str, system: Any, path: str) -> Iterator[str]:
+    """Where to write a file so that it is whole or absent at `path`."""
+    if location.partition("://")[0] not in _RENAMING:
+        yield path
+        return
+    # The same name always: what a killed process left is written over.
+    aside = f"{path}.partial"
+    system.makedirs(path.rpartition("/")[0], exist_ok=True)
+    try:
+        yield aside
+        system.mv(aside, path)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            system.rm_file(aside)
+        raise
+
+
+@contextlib.contextmanager
+def _reporting(
+    location: str, done: str, through: Collection[int] = ()
+) -> Iterator[None]:
+    """Turn what a scheme's library raises into one line with a hint.
+
+    Args:
+        location: The address.
+        done: What is tried: read, written or deleted.
+        through: Numbers of `errno` whose errors are not the address's fault.
+    """
     try:
         yield
     except UserError:
@@ -223,6 +265,8 @@ def _reporting(location: str, done: str) -> Iterator[None]:
         raise _user_error(location, done, error) from error
     # Each scheme has a library with errors of its own, few of them OSErrors.
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in through:
+            raise
         raise _user_error(location, done, error) from error
 
 

@@ -25,13 +25,13 @@ from pathlib import Path
 from absl import logging
 
 from stfn_keras import storage
+from stfn_keras.data.locks import LOCK, locked, making
 from stfn_keras.data.manifest import Manifest, Shard
-from stfn_keras.data.remote import Remote
+from stfn_keras.data.mirrors import Remote
 from stfn_keras.errors import UserError
 from stfn_keras.files import sha256
 
 PARTIAL = ".partial"
-LOCK = ".lock"
 ATTEMPTS = 2
 
 
@@ -125,42 +125,55 @@ class ShardCache:
 
     def _partial(self, shard: Shard) -> tuple[int, bool]:
         """Open the partial file; whether we are the one to fill it, and hold it."""
-        path = self._partial_path(shard)
-        if not path.exists():
-            _make_room(self.folder.parent, shard.bytes, self.limit)
-        partial = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        return partial, _lock_now(partial)
+        partial = os.open(self._partial_path(shard), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if ours := _lock_now(partial):
+                # Also where a killed process left the file: its room may be gone.
+                _make_room(self.folder.parent, self.limit)
+        except BaseException:
+            os.close(partial)
+            raise
+        return partial, ours
 
     def _fetch(self, shard: Shard, partial: Path) -> None:
         location = storage.join(self.location, shard.file)
         try:
-            for _ in range(ATTEMPTS):
-                try:
-                    storage.get(location, partial)
-                except FileNotFoundError:
-                    raise UserError(f"{location} is missing: upload it again") from None
-                if sha256(partial) == shard.sha256:
-                    with partial.open("rb") as stream:
-                        os.fsync(stream.fileno())
-                    with locked(self.folder.parent / LOCK):
-                        os.replace(partial, self.folder / shard.file)
-                    return
-                logging.warning("%s came damaged and is fetched again", location)
-            raise UserError(
-                f"{location} is not what its manifest says (fetched {ATTEMPTS} times, "
-                "SHA-256 differs): upload it again, or prepare the data again"
-            )
-        except OSError as error:
+            self._fetch_whole(location, shard, partial)
+        except BaseException as error:
+            # On an error alone: once renamed, another process may have made its own.
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            if not isinstance(error, OSError):
+                raise
             raise UserError(
                 f"cannot keep {location} in {self.folder}: {error.strerror or error}; "
                 "make room, or choose another --data_cache"
             ) from error
-        finally:
-            partial.unlink(missing_ok=True)
+
+    def _fetch_whole(self, location: str, shard: Shard, partial: Path) -> None:
+        for _ in range(ATTEMPTS):
+            try:
+                storage.get(location, partial)
+            except FileNotFoundError:
+                raise UserError(f"{location} is missing: upload it again") from None
+            if sha256(partial) == shard.sha256:
+                with partial.open("rb") as stream:
+                    os.fsync(stream.fileno())
+                with locked(self.folder.parent / LOCK):
+                    os.replace(partial, self.folder / shard.file)
+                return
+            logging.warning("%s came damaged and is fetched again", location)
+        raise UserError(
+            f"{location} is not what its manifest says (fetched {ATTEMPTS} times, "
+            "SHA-256 differs): upload it again, or prepare the data again"
+        )
 
 
-def _make_room(root: Path, wanted: int, limit: int) -> None:
-    """Delete least recently used shards of any mirror until `wanted` bytes fit."""
+def _make_room(root: Path, limit: int) -> None:
+    """Delete least recently used shards of any mirror until all fit.
+
+    A partial file that someone holds, the caller's too, counts as the whole shard.
+    """
     sizes, used = {}, {}
     for path in root.glob("*/*.tfrecord*"):
         if path.suffix != PARTIAL:
@@ -168,7 +181,7 @@ def _make_room(root: Path, wanted: int, limit: int) -> None:
             sizes[path], used[path] = status.st_size, status.st_mtime_ns
         elif not _delete(path):  # else a killed process left it
             sizes[path] = int(path.suffixes[-2][1:])
-    total = sum(sizes.values()) + wanted
+    total = sum(sizes.values())
     for path in sorted(used, key=lambda path: used[path]):
         if total <= limit:
             return
@@ -211,27 +224,3 @@ def _is_at(file: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(file), os.stat(path))
     except FileNotFoundError:
         return False
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file exclusively."""
-    held = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)
-
-
-@contextlib.contextmanager
-def making(folder: Path) -> Iterator[None]:
-    """Make the folder, and turn what the disk refuses into one line."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise UserError(
-            f"--data_cache must be a folder to write to. Received: {folder}: "
-            f"{error.strerror or error}"
-        ) from error

@@ -7,6 +7,7 @@ succeeds and its file systems are missing, so the registered schemes are what co
 """
 
 import functools
+import hashlib
 import importlib.util
 import os
 import warnings
@@ -21,6 +22,7 @@ _ENVIRONMENT = {
     "S3_ENDPOINT": "AWS_ENDPOINT_URL",  # with the scheme
     "AWS_REGION": "AWS_DEFAULT_REGION",
 }
+_BLOCK = 1 << 24  # bytes digested at a time
 
 
 def reads(location: str) -> bool:
@@ -62,12 +64,28 @@ def sizes(location: str) -> dict[str, int]:
     return {}
 
 
-def fault(location: str, size: int) -> str | None:
-    """Say what is wrong with a shard behind an address; None if nothing is seen."""
+def fault(location: str, size: int, sha256: str = "") -> str | None:
+    """Say what is wrong with a shard behind an address; None if nothing is seen.
+
+    Args:
+        location: Its address.
+        size: The bytes that it should have.
+        sha256: The digest that it should have, in hex; none: it is not read.
+    """
     try:
         found = tf.io.gfile.stat(location).length
+        if found != size:
+            return f"expected {size} bytes. Received: {found}; upload it again"
+        if sha256 and _digest(location) != sha256:
+            return "its bytes are not those that were written; upload it again"
     except tf.errors.OpError as error:
         return f"cannot be read: {' '.join(error.message.split())}; upload it again"
-    if found != size:
-        return f"expected {size} bytes. Received: {found}; upload it again"
     return None
+
+
+def _digest(location: str) -> str:
+    state = hashlib.sha256()
+    with tf.io.gfile.GFile(location, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            state.update(block)
+    return state.hexdigest()

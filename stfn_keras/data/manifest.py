@@ -18,11 +18,11 @@ from typing import Any
 from tqdm import tqdm
 
 from stfn_keras.config import PreparationConfig, check_choices, option
+from stfn_keras.data.mirrors import REMOTE, digest_direct
 from stfn_keras.errors import UserError
 from stfn_keras.files import sha256, write_json
 
 MANIFEST = "manifest.json"
-REMOTE = "remote.json"  # in a mirror, whose shards come when they are first read
 SCHEMA = 1
 MEND = "mend it by `python -m data_prep repair DATASET --videos VIDEOS`"
 ROLES = {"r": "train", "e": "test", "v": "validation", "u": "unused"}
@@ -227,6 +227,8 @@ class Manifest:
             for shard in shards:
                 if fault := shard_fault(shard, Path(folder), full):
                     raise UserError(f"{Path(folder) / shard.file}: {fault}")
+                if full:
+                    digest_direct(Path(folder), shard.file, shard.bytes, shard.sha256)
                 bar.update(shard.bytes)
 
 

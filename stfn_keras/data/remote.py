@@ -11,6 +11,7 @@ them itself (`stfn_keras.data.direct`).
 import contextlib
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +23,14 @@ from stfn_keras import storage
 from stfn_keras.config import option
 from stfn_keras.data.index import INDEX
 from stfn_keras.data.ledger import LEDGER
-from stfn_keras.data.manifest import MANIFEST, REMOTE, Manifest
+from stfn_keras.data.locks import LOCK, locked, making
+from stfn_keras.data.manifest import MANIFEST, Manifest
+from stfn_keras.data.mirrors import REMOTE, Remote
 from stfn_keras.errors import UserError
-from stfn_keras.files import read_json, sha256, write_json
+from stfn_keras.files import sha256, write_json
 
 AT_ONCE = 6  # shards that one pipeline reads or fetches at a time
-ASIDE = "fetched.partial"
+TABLES = ("labels.txt", LEDGER, INDEX)  # small, and not in every dataset
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class CacheConfig:
     def folder(self) -> Path:
         """The cache's folder, which datasets share."""
         if self.data_cache:
-            return Path(self.data_cache).absolute()
+            # A shell leaves the ~ of --data_cache=~/x as it is.
+            return Path(os.path.expanduser(self.data_cache)).absolute()
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         return Path(home) / "stfn-keras" / "shards"
 
@@ -95,57 +99,41 @@ def mirror(
     """
     if not storage.is_remote(location):
         return Path(location)
-    from stfn_keras.data.cache import LOCK, locked, making  # flock: not on Windows
-
-    address, root = str(location).rstrip("/"), config.folder
-    with making(root), locked(root / LOCK):
-        aside = root / ASIDE
-        try:
-            store.get(storage.join(address, MANIFEST), aside)
-        except FileNotFoundError:
-            raise UserError(
-                f"{address} must be a dataset made by `python -m data_prep`: it has "
-                f"no {MANIFEST}, or there is no such place"
-            ) from None
-        key = f"{address}\n{direct}\n{sha256(aside)}"
-        folder = root / hashlib.sha256(key.encode()).hexdigest()[:16]
-        folder.mkdir(exist_ok=True)
-        about = Remote(address, config.data_cache_gb, direct)
-        write_json(folder / REMOTE, asdict(about))
-        os.replace(aside, folder / MANIFEST)
-        for name in ("labels.txt", LEDGER, INDEX):
-            if not (folder / name).exists():
-                with contextlib.suppress(FileNotFoundError):
-                    store.get(storage.join(address, name), aside)
-                    os.replace(aside, folder / name)
-        aside.unlink(missing_ok=True)
-    manifest = Manifest.load(folder)
+    about = Remote(str(location).rstrip("/"), config.data_cache_gb, direct)
+    with making(config.folder):
+        folder = _mirrored(about, config.folder, store)
+    address, manifest = about.location, Manifest.load(folder)
     _check_there(address, manifest, store)
     if not direct:
         _check_bound(config, manifest)
     return folder
 
 
-@dataclass(frozen=True)
-class Remote:
-    """What `remote.json` says.
-
-    Attributes:
-        location: Address of the dataset.
-        gigabytes: That the shards of the whole cache may take.
-        direct: Whether TensorFlow reads the shards itself.
-    """
-
-    location: str
-    gigabytes: float
-    direct: bool
-
-    @classmethod
-    def of(cls, folder: Path) -> "Remote | None":
-        """Of a mirror; None for any other dataset directory."""
-        if not (folder / REMOTE).exists():
-            return None
-        return cls(**read_json(folder / REMOTE, "a mirror of remote data"))
+def _mirrored(about: Remote, root: Path, store: Store) -> Path:
+    """Fetch all but the shards aside, then publish it: nobody waits for the network."""
+    with tempfile.TemporaryDirectory(prefix="mirror-", dir=root) as name:
+        aside = Path(name)
+        try:
+            store.get(storage.join(about.location, MANIFEST), aside / MANIFEST)
+        except FileNotFoundError:
+            raise UserError(
+                f"{about.location} must be a dataset made by `python -m data_prep`: it "
+                f"has no {MANIFEST}, or there is no such place"
+            ) from None
+        key = f"{about.location}\n{about.direct}\n{sha256(aside / MANIFEST)}"
+        folder = root / hashlib.sha256(key.encode()).hexdigest()[:16]
+        fetched = []
+        for table in TABLES:
+            if not (folder / table).exists():
+                with contextlib.suppress(FileNotFoundError):
+                    store.get(storage.join(about.location, table), aside / table)
+                    fetched.append(table)
+        with locked(root / LOCK):
+            folder.mkdir(exist_ok=True)
+            write_json(folder / REMOTE, asdict(about))
+            for table in (*fetched, MANIFEST):
+                os.replace(aside / table, folder / table)
+    return folder
 
 
 def location_of(folder: Path) -> str:
@@ -164,7 +152,7 @@ def present(folder: Path, file: str) -> Iterator[Path]:
     if Remote.of(folder) is None:
         yield folder / file
         return
-    from stfn_keras.data.cache import ShardCache
+    from stfn_keras.data.cache import ShardCache  # flock: not on Windows
 
     with ShardCache.open(folder).shard(file) as path:
         yield path

@@ -21,7 +21,8 @@ import tensorflow as tf
 from stfn_keras import storage
 from stfn_keras.data import direct
 from stfn_keras.data.manifest import Manifest
-from stfn_keras.data.remote import DEFAULT_CACHE, CacheConfig, Remote, mirror
+from stfn_keras.data.mirrors import Remote
+from stfn_keras.data.remote import DEFAULT_CACHE, CacheConfig, location_of, mirror
 from stfn_keras.errors import UserError
 
 
@@ -80,11 +81,10 @@ def naming_damage(folder: Path, manifest: Manifest) -> Iterator[None]:
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.FailedPreconditionError) as error:
-        manifest.verify(folder, full=True)
-        _name_direct(folder, manifest, error)
+        manifest.verify(folder, full=True)  # names it, behind an address too
         raise UserError(
-            f"the shards in {folder} cannot be read although their digests agree: "
-            f"{error.message.splitlines()[0]}"
+            f"the shards in {location_of(folder)} cannot be read although their "
+            f"digests agree: {error.message.splitlines()[0]}"
         ) from error
     except (tf.errors.UnknownError, tf.errors.NotFoundError) as error:
         # TensorFlow keeps of an exception in a Python function only its text.
