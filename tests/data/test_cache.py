@@ -1,5 +1,6 @@
 """The shard cache: whole or absent, bounded, shared, never deleted under a reader."""
 
+import errno
 import hashlib
 import os
 import signal
@@ -277,11 +278,42 @@ def test_a_killed_fetch_leaves_nothing_and_stops_nobody(address, tmp_path):
     assert not partial.exists()
 
 
+def test_the_bound_holds_after_a_killed_fetch(address, tmp_path):
+    """The room of the half-fetched file went to other shards meanwhile."""
+    cache = opened(address, tmp_path, AT_ONCE)
+    for number in range(AT_ONCE):
+        read(cache, number)
+    (cache.folder / f"{name(7)}.{SIZE}.partial").write_bytes(b"left by a killed one")
+    read(cache, 7)
+    assert kept(cache) == [1, 2, 3, 4, 5, 7]
+
+
+def test_a_full_disk_is_said_of_the_cache(address, tmp_path, monkeypatch):
+    from fsspec.implementations.local import LocalFileSystem
+
+    cache = opened(address, tmp_path)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LocalFileSystem, "get_file", full)
+    with pytest.raises(
+        UserError,
+        match=rf"^cannot keep {address}/{name(0)} in {cache.folder}: No space left on "
+        "device; make room, or choose another --data_cache$",
+    ):
+        cache.hold(name(0))
+    assert not list(cache.folder.glob("*partial*"))
+    with pytest.raises(UserError, match="--data_cache must be .*: No space left on"):
+        opened(address, tmp_path)
+
+
 def test_the_users_cache_folder(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     assert CacheConfig().folder == Path("/caches/stfn-keras/shards")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert CacheConfig().folder == Path.home() / ".cache/stfn-keras/shards"
+    assert CacheConfig("~/x").folder == Path.home() / "x"  # a shell leaves that ~
 
 
 def test_an_open_file_without_its_name_is_taken_again(address, tmp_path, monkeypatch):

@@ -15,11 +15,13 @@ from stfn_keras.errors import UserError
 pytest.importorskip("s3fs", reason="needs the extra [remote]")
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
+@pytest.fixture(params=["local", "file", "memory", "s3"])
 def folder(request, tmp_path):
     if request.param == "local":
         (tmp_path / "set").mkdir()
         return str(tmp_path / "set")
+    if request.param == "file":
+        return f"file://{tmp_path}/set"
     if request.param == "memory":
         return f"memory://{tmp_path.name}/set"
     bucket = request.getfixturevalue("bucket")
@@ -121,7 +123,7 @@ def test_fsspecs_own_configuration_is_respected(bucket, monkeypatch):
 
 def test_an_unknown_scheme_says_what_to_install():
     for location in ("nosuchscheme://a/b", "gs-typo://a/b"):
-        with pytest.raises(UserError, match=r"pip install 'stfn-keras\[remote\]'"):
+        with pytest.raises(UserError, match=r"pip install '\.\[remote\]'"):
             storage.size(location)
 
 
@@ -174,3 +176,50 @@ def test_an_upload_that_arrives_short_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="4 of 5 bytes arrived"):
         storage.put(part, "memory://short/a")
     assert part.exists()
+
+
+def test_a_file_that_grows_in_place_is_renamed_there(tmp_path, monkeypatch):
+    """Behind file://, a write that breaks off leaves the old file, and no other."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    address = f"file://{tmp_path}/set/a.json"
+    storage.write_text(address, "old")
+    part = tmp_path / "part"
+    part.write_bytes(b"12345")
+
+    def broken(path):
+        Path(path).write_bytes(b"12")
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(LocalFileSystem, "put_file", lambda _, a, path: broken(path))
+    monkeypatch.setattr(LocalFileSystem, "pipe_file", lambda _, path, a: broken(path))
+    for write in (
+        lambda: storage.put(part, address),
+        lambda: storage.write_text(address, "new"),
+    ):
+        with pytest.raises(UserError, match=r"a.json cannot be written: .*output err"):
+            write()
+        assert storage.names(f"file://{tmp_path}/set") == ["a.json"]
+        assert storage.read_text(address) == "old"
+    assert part.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_local_disk_is_no_fault_of_the_address(folder, tmp_path):
+    file = storage.join(folder, "a")
+    storage.write_text(file, "12345")
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        storage.get(file, full)
+
+
+def test_a_local_path_that_cannot_be_written_is_no_fault_of_the_address(
+    folder, tmp_path
+):
+    file = storage.join(folder, "a")
+    storage.write_text(file, "12345")
+    with pytest.raises(IsADirectoryError):
+        storage.get(file, tmp_path)
+    with pytest.raises(OSError, match="nowhere"):
+        storage.get(file, tmp_path / "nowhere" / "a")
