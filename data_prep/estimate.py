@@ -18,7 +18,7 @@ from data_prep.jobs.job import Job, make_item
 from stfn_keras import storage
 from stfn_keras.video.decode import VideoError
 
-TRIALS = 3  # videos
+TRIALS = 5  # videos
 PATIENCE = 20.0  # seconds for a trial
 WORTHWHILE = 16  # videos: fewer are done before an estimate is
 
