@@ -40,6 +40,7 @@ def test_from_videos_to_a_prediction(tmp_path):
     run(
         "-m", "data_prep", "--videos", clips / "videos", "--protocol=ucf101",
         "--split_lists", clips / "splits", "--out", data, "--flow=dis",
+        "--max_bad_fraction=0.05",
     )  # fmt: skip
     manifest = json.loads((data / "manifest.json").read_text())
     ledger = (data / "ledger.csv").read_text().splitlines()[1:]
