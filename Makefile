@@ -39,7 +39,7 @@ lint: .venv/tested
 # tensorflow-io has an environment of its own, since it needs an older TensorFlow.
 test-io: .venv-io/tested
 	.venv-io/bin/python -m pytest tests/data/test_remote.py tests/data/test_storage.py \
-	    tests/data/test_cache.py
+	    tests/data/test_cache.py tests/data/test_direct.py tests/data/test_mirrors.py
 
 clean:
 	rm -rf .venv .venv-io build *.egg-info

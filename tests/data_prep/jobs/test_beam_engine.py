@@ -245,7 +245,7 @@ def test_a_job_server_may_know_more_options():
 
 def test_without_beam_there_is_a_hint(monkeypatch, jobs):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(UserError, match=r"pip install 'stfn-keras\[beam\]'") as caught:
+    with pytest.raises(UserError, match=r"pip install '.\[beam\]'") as caught:
         beam_engine.run_jobs(jobs, 1, (), lambda outcome: None)
     assert "\n" not in str(caught.value)
 
