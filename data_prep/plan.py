@@ -35,6 +35,8 @@ from stfn_keras.video.limits import DecodingConfig
 ENGINES = ("local", "beam")
 ORDER_SEED = 0  # of the order of videos in shards
 OFFICIAL = ("ucf101", "hmdb51")
+# Shards enough to keep the workers of a machine busy to the end, and videos per shard.
+MANY, SMALL, LARGE = 32, 4, 32
 BAD_FRACTION = 0.1  # of one's own videos
 
 
@@ -60,7 +62,9 @@ class DatasetOptions:
     dry_run: bool = option(False, "say what would be done, and do nothing")
     engine: str = option("local", "what runs the shard jobs", ENGINES)
     workers: int = option(0, "processes; 0: as many as there are cores")
-    shard_videos: int = option(32, "videos per shard at most")
+    shard_videos: int = option(
+        0, "videos per shard at most; 0: 4 to 32, the more the more videos there are"
+    )
     limit: int = option(0, "only the first so many videos of the seeded order; 0: all")
     seed: int = option(0, "of the split that the folder protocol draws")
     max_bad_fraction: float = option(
@@ -71,8 +75,7 @@ class DatasetOptions:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        check_at_least(self, 0, "workers", "limit", "seed")
-        check_at_least(self, 1, "shard_videos")
+        check_at_least(self, 0, "workers", "limit", "seed", "shard_videos")
         check_at_least(self, 0.001, "frames_bound")
         if "/" in self.name:
             raise UserError(f"--name must hold no slash. Received: {self.name!r}")
@@ -142,11 +145,13 @@ def make_jobs(
     by_roles: dict[str, list[Video]] = {}
     for video in videos:
         by_roles.setdefault(video.roles, []).append(video)
+    # Of the videos alone: with other workers the bytes must be the same.
+    size = options.shard_videos or min(max(len(videos) // MANY, SMALL), LARGE)
     name = options.dataset_name + (f"-add{addition}" if addition else "")
     index = {label: number for number, label in enumerate(labels)}
     jobs = []
     for roles, members in sorted(by_roles.items()):
-        shards = -(-len(members) // options.shard_videos)
+        shards = -(-len(members) // size)
         for number in range(shards):
             start, end = (len(members) * i // shards for i in (number, number + 1))
             jobs.append(

@@ -53,7 +53,7 @@ def test_prepare_continue_and_verify(tmp_path, clips):
         (("--out=x", "--videos=nowhere"), "Received: nowhere"),
         (("--out=x", "--flow=farneback"), "Received: 'farneback'"),
         (("--out=x", "--size=8"), "--size must be"),
-        (("--out=x", "--shard_videos=0"), "--shard_videos must be 1 or more"),
+        (("--out=x", "--shard_videos=-1"), "--shard_videos must be 0 or more"),
         (("--out=x", "stray"), "Received: 'stray'"),
         (("verify",), "verify needs a dataset directory"),
         (("verify", "nowhere"), "nowhere must be a dataset"),

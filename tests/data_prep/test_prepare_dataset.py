@@ -174,7 +174,7 @@ def test_unusual_names(tmp_path, clips, prepare, read_all):
 
 
 def test_bad_options_are_one_line():
-    for bad in ({"name": "a/b"}, {"shard_videos": 0}, {"workers": -1}):
+    for bad in ({"name": "a/b"}, {"shard_videos": -1}, {"workers": -1}):
         with pytest.raises(UserError, match=f"--{next(iter(bad))}"):
             plan.DatasetOptions(**bad)
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from dataclasses import asdict
+from pathlib import Path
 
 import faulty_decoders
 import pytest
@@ -11,6 +12,7 @@ from data_prep.jobs.job import WORK, read_entry, run_job
 from data_prep.jobs.supervisor import run_jobs
 from data_prep.plan import Configs
 from stfn_keras.config import PreparationConfig
+from stfn_keras.data.inputs import Video
 from stfn_keras.data.protocols import discover
 from stfn_keras.errors import UserError
 
@@ -123,3 +125,12 @@ def test_shards_are_of_even_size(clips):
         "a-r-00001-of-00002.tfrecord": 3,
     }
     assert jobs[0]["config"] == asdict(PreparationConfig())
+
+
+@pytest.mark.parametrize(("videos", "largest"), [(10, 4), (320, 10), (5000, 32)])
+def test_shards_are_small_where_videos_are_few(videos, largest):
+    """Otherwise a worker waits at the end while another makes a large one."""
+    some = [Video(f"a/{i}.avi", "a", f"{i}", "r") for i in range(videos)]
+    options = plan.DatasetOptions(out="x", name="a")
+    jobs = plan.make_jobs(options, Configs(), Path("v"), some, ["a"])
+    assert max(len(job["videos"]) for job in jobs) == largest
