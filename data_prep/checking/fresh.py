@@ -32,7 +32,7 @@ def afresh(location: str | Path, config: CacheConfig) -> Iterator[Path]:
     if not storage.is_remote(location):
         yield Path(location)
         return
-    from stfn_keras.data.cache import making  # flock: not on Windows
+    from stfn_keras.data.locks import making  # flock: not on Windows
 
     with making(config.folder):
         # In the cache's folder, since that is on a disk chosen for shards.
