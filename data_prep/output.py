@@ -119,7 +119,9 @@ def check_settings(
     """
     for key in settings:
         if key not in ("sides", *but) and begun.get(key) != settings[key]:
-            hint = "choose another folder, or the settings of before"
+            hint = "choose another folder or the settings of before, or delete this one"
+            if key == "name":
+                hint = f"a folder that was renamed needs --name={begun.get(key)}"
             if key == "inputs":
                 hint += "; --add brings new videos into a finished dataset"
             raise UserError(

@@ -79,6 +79,20 @@ class DatasetOptions:
         check_at_least(self, 0.001, "frames_bound")
         if "/" in self.name:
             raise UserError(f"--name must hold no slash. Received: {self.name!r}")
+        if self.split_lists and self.protocol not in OFFICIAL:
+            raise UserError(
+                f"--split_lists goes with --protocol={' or '.join(OFFICIAL)}. "
+                f"Received: --protocol={self.protocol}"
+            )
+        if self.csv and self.protocol != "csv":
+            raise UserError(
+                f"--csv goes with --protocol=csv. Received: --protocol={self.protocol}"
+            )
+        if self.max_bad_fraction != -1.0 and not 0.0 <= self.max_bad_fraction <= 1.0:
+            raise UserError(
+                "--max_bad_fraction must be in 0..1, or -1. Received: "
+                f"{self.max_bad_fraction}"
+            )
         if self.frames and self.videos:
             raise UserError("--frames takes the place of --videos. Received both")
 

@@ -6,6 +6,7 @@ The index says which videos a shard holds, and in which order; the same videos g
 same bytes. A shard that comes out otherwise replaces nothing.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from data_prep.jobs.job import WORK, Job, read_entry
 from stfn_keras import flags, storage
 from stfn_keras.config import check_at_least, option
 from stfn_keras.data.index import Indexed, read_index
+from stfn_keras.data.ledger import read_ledger
 from stfn_keras.data.manifest import Manifest, Shard, shard_fault
 from stfn_keras.errors import UserError
 from stfn_keras.video.flow import EXTERNAL
@@ -70,23 +72,36 @@ def repair_dataset(
     manifest = Manifest.load(out)
     with output.locked(str(out)):
         settings = output.read_settings(str(out)) or {}
+        read_ledger(out)  # a table that is lost cannot be made from shards
+        rows = read_index(out)
         faulty = [shard for shard in manifest.shards if shard_fault(shard, out)]
         if not faulty:
             return []
         staging = out / WORK / "repair"
         (staging / WORK).mkdir(parents=True, exist_ok=True)
-        rows = read_index(out)
         jobs = [
             _job(shard, rows, manifest, settings, staging, videos, limits)
             for shard in faulty
         ]
-        todo = [job for job in jobs if read_entry(str(staging), job["file"]) is None]
+        absent = {job["file"]: lost for job in jobs if (lost := _absent(job))}
+        faulty = [shard for shard in faulty if shard.file not in absent]
+        # A repair that was stopped goes on; one with other videos starts again.
+        ready = {shard.file for shard in faulty if _is_same(shard, staging)}
+        todo = [job for job in jobs if job["file"] not in ready | absent.keys()]
         running.run_locally(todo, workers, f"{out.name}: repair", prepare)
         for shard in faulty:
             _check_same(shard, staging)
         for shard in faulty:
             storage.put(staging / shard.file, str(out / shard.file))
         shutil.rmtree(staging)
+    if absent:
+        file, lost = next(iter(absent.items()))
+        raise UserError(
+            f"--videos must hold the videos of {len(absent)} more faulty shards, such "
+            f"as {lost} of {file}. Received: {videos}, without it; what --add brought "
+            "from another folder is repaired from there. "
+            f"{len(faulty)} shards made again"
+        )
     return [shard.file for shard in faulty]
 
 
@@ -123,6 +138,14 @@ def _job(
     }
 
 
+def _absent(job: Job) -> str:
+    """The first video of a job that is not in the folder; empty if all are."""
+    for video in job["videos"]:
+        if not os.path.exists(os.path.join(job["folder"], video["file"])):
+            return str(video["id"])
+    return ""
+
+
 def _video(row: Indexed, labels: Sequence[str], videos: Path) -> dict[str, Any]:
     file, segment = row.path, None
     match = _SEGMENT.fullmatch(row.path)
@@ -139,9 +162,14 @@ def _video(row: Indexed, labels: Sequence[str], videos: Path) -> dict[str, Any]:
     }
 
 
+def _is_same(shard: Shard, staging: Path) -> bool:
+    entry = read_entry(str(staging), shard.file)
+    return entry is not None and entry["shard"] == asdict(shard)
+
+
 def _check_same(shard: Shard, staging: Path) -> None:
-    entry = read_entry(str(staging), shard.file, full=False)
-    if entry is None or entry["shard"] != asdict(shard):
+    if not _is_same(shard, staging):
+        entry = read_entry(str(staging), shard.file, full=False)
         lost = [row["path"] for row in entry["rejected"]] if entry else []
         what = f"{lost[0]} cannot be prepared now" if lost else "it has other bytes"
         raise UserError(

@@ -118,6 +118,8 @@ def parse_options(arguments: Sequence[str], workers: int) -> BeamSettings:
         close = difflib.get_close_matches(name, parser._option_string_actions)
         _refuse(f"received {unknown[0]!r}" + (f", is it {close[0]}?" if close else ""))
     local = runner in _LOCAL
+    if not local:
+        _check_runner(known.runner)
     # The objects that Beam would pickle with the main module are flags and locks.
     defaults = ["--no_save_main_session"]
     if local:
@@ -128,6 +130,15 @@ def parse_options(arguments: Sequence[str], workers: int) -> BeamSettings:
     options = PipelineOptions([*defaults, *arguments])
     mode = options.get_all_options()["direct_running_mode"]
     return BeamSettings(options, local, local and mode != "multi_processing")
+
+
+def _check_runner(name: str) -> None:
+    from apache_beam.runners.runner import create_runner
+
+    try:
+        create_runner(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        _refuse(f"--runner={name} cannot be used ({' '.join(str(error).split())})")
 
 
 def describe(counters: dict[str, int]) -> str:

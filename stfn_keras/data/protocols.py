@@ -84,12 +84,16 @@ def _from_folder(
     """A folder per class; groups by `_gNN_` in a name, else each file its own."""
     files = list_files(folder, frames)
     classes: dict[str, dict[str, list[str]]] = {
-        name: {} for name in sorted(os.listdir(folder)) if (folder / name).is_dir()
+        name: {}
+        for name in sorted(os.listdir(folder))
+        if (folder / name).is_dir() and not name.startswith(".")
     }
     unlisted = []
     for file in files:
         label, _, rest = file.partition("/")
-        if not rest:
+        # Neither .git nor .DS_Store is anybody's video.
+        hidden = any(part.startswith(".") for part in PurePosixPath(file).parts)
+        if not rest or hidden or PurePosixPath(file).name == "Thumbs.db":
             unlisted.append(file)
             continue
         match = _GROUP.search(PurePosixPath(rest).name)

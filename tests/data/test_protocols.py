@@ -68,6 +68,13 @@ def test_two_videos_are_one_on_each_side(tmp_path):
     assert sides(inputs, "a") == {"r": 1, "e": 1}
 
 
+def test_hidden_files_are_nobodys_videos(tmp_path):
+    touch(tmp_path, "a/1.avi", "a/.DS_Store", "a/Thumbs.db", ".git/config", "b/2.avi")
+    inputs = discover("folder", tmp_path)
+    assert inputs.labels == ("a", "b")
+    assert inputs.unlisted == (".git/config", "a/.DS_Store", "a/Thumbs.db")
+
+
 def test_folder_errors(tmp_path):
     with pytest.raises(UserError, match="Received: .*nowhere"):
         discover("folder", tmp_path / "nowhere")

@@ -166,6 +166,12 @@ def test_how_much_may_be_lost():
     assert allowed(protocol="ucf101") == allowed(protocol="hmdb51") == 0.0
     assert allowed() == allowed(protocol="csv") == 0.1
     assert allowed(protocol="ucf101", max_bad_fraction=0.02) == 0.02
+    with pytest.raises(UserError, match="--split_lists goes with --protocol=ucf101 or"):
+        DatasetOptions(videos="a", split_lists="b")
+    with pytest.raises(UserError, match="--csv goes with --protocol=csv"):
+        DatasetOptions(videos="a", protocol="ucf101", csv="b")
+    with pytest.raises(UserError, match="--max_bad_fraction must be in 0..1"):
+        DatasetOptions(max_bad_fraction=5.0)
     with pytest.raises(UserError, match="--frames takes the place of --videos"):
         DatasetOptions(frames="a", videos="b")
 
