@@ -18,7 +18,8 @@ from data_prep.jobs.job import Job, make_item
 from stfn_keras import storage
 from stfn_keras.video.decode import VideoError
 
-TRIALS = 5  # videos
+TRIALS = 5  # videos at most
+SHARE = 400  # snippets to make for each of them, so that trials stay cheap
 PATIENCE = 20.0  # seconds for a trial
 WORTHWHILE = 16  # videos: fewer are done before an estimate is
 
@@ -63,11 +64,13 @@ def measure(jobs: Sequence[Job]) -> Estimate | None:
     pairs = [(job, video) for job in jobs for video in job["videos"]]
     if len(pairs) < WORTHWHILE or pairs[0][0]["frames_bound"]:
         return None
-    step = len(pairs) // TRIALS
+    snippets = len(pairs) * pairs[0][0]["config"]["snippets"]
+    trials = min(TRIALS, max(snippets // SHARE, 1))
+    step = len(pairs) // trials
     costs = []
     limits = {**jobs[0]["limits"], "max_cpu_seconds": PATIENCE}
     with Decoder(ProcessLimits(**{**limits, "stall_seconds": PATIENCE})) as decoder:
-        for job, video in pairs[:: max(step, 1)][:TRIALS]:
+        for job, video in pairs[::step][:trials]:
             with contextlib.suppress(VideoError):
                 costs.append(_cost(job, video, decoder))
     if not costs:
