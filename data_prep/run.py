@@ -53,7 +53,8 @@ def say(task: Task) -> None:
     roles = Counter(video.roles for video in task.news)
     classes = Counter(video.label for video in task.news)
     todo = [job for job in task.jobs if not made(job)]
-    if task.finished:
+    finished = task.finished  # reads the settings of the folder
+    if finished:
         print(f"finished already: {task.options.out}")
     elif len(todo) < len(task.jobs):
         print(f"{len(task.jobs) - len(todo)} of {len(task.jobs)} shards are there")
@@ -70,7 +71,7 @@ def say(task: Task) -> None:
         print(f"split {split + 1}: {parts}")
     few = ", ".join(f"{name} {count}" for name, count in sorted(classes.items())[:10])
     print(f"videos by class: {few}{', ...' if len(classes) > 10 else ''}")
-    if not task.finished:
+    if not finished:
         _print_estimate(task, todo)
 
 

@@ -139,8 +139,7 @@ def size(location: str) -> int | None:
     try:
         if is_remote(location):
             with _reporting(location, "read"):
-                system, path = _remote(location)
-                system.invalidate_cache()
+                system, path = _listing(location)
                 found = system.info(path)
                 return int(found["size"]) if found["type"] == "file" else None
         return Path(location).stat().st_size
@@ -157,8 +156,7 @@ def sizes(location: str) -> dict[str, int]:
     try:
         if is_remote(location):
             with _reporting(location, "read"):
-                system, path = _remote(location)
-                system.invalidate_cache()
+                system, path = _listing(location)
                 listed = system.ls(path, detail=True)
                 return {
                     _name(item["name"]): int(item["size"])
@@ -183,8 +181,7 @@ def names(location: str) -> list[str]:
     try:
         if is_remote(location):
             with _reporting(location, "read"):
-                system, path = _remote(location)
-                system.invalidate_cache()
+                system, path = _listing(location)
                 listed = [_name(item) for item in system.ls(path, detail=False)]
                 # A store may hold an empty object that stands for the folder.
                 return sorted({name for name in listed if name != _name(path)})
@@ -210,6 +207,13 @@ def delete(location: str) -> None:
 
 def _name(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
+
+
+def _listing(location: str) -> tuple[Any, str]:
+    """As `_remote`, for what is there now: fsspec remembers what it has listed."""
+    system, path = _remote(location)
+    system.invalidate_cache()
+    return system, path
 
 
 def _remote(location: str) -> tuple[Any, str]:
