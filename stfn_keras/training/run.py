@@ -25,14 +25,17 @@ MARK = "stfn_keras run"
 def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:
     """Rebuild a frozen dataclass from the JSON of `dataclasses.asdict`.
 
+    A field that an older version did not write takes its default, which is what that
+    version did.
+
     Raises:
-        UserError: A field is missing or unknown (another version wrote it).
+        UserError: A field is unknown (a newer version wrote it).
     """
     names = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if names != set(values):
+    if unknown := sorted(set(values) - names):
         raise UserError(
-            f"the stored {cls.__name__} was written by another version: "
-            f"fields that differ: {', '.join(sorted(names ^ set(values)))}"
+            f"the stored {cls.__name__} was written by a newer version: it has "
+            f"{', '.join(unknown)} besides"
         )
     kinds = typing.get_type_hints(cls)
     made = {}

@@ -70,11 +70,22 @@ def test_data_of_another_flow_preset_are_named(dataset, tmp_path):
         run.manifest(other)
 
 
-def test_another_version_is_named(dataset, tmp_path):
+def test_a_run_of_an_older_version_takes_the_defaults_of_what_it_did_not_know(
+    dataset, tmp_path
+):
+    run = start(tmp_path / "run", dataset)
+    path = tmp_path / "run" / "config.json"
+    stored = json.loads(path.read_text())
+    del stored["model"]["feature_norm"], stored["training"]["rgb"]["ema"]
+    path.write_text(json.dumps(stored))
+    assert Run.open(tmp_path / "run").settings() == run.settings()
+
+
+def test_a_run_of_a_newer_version_is_named(dataset, tmp_path):
     start(tmp_path / "run", dataset)
     path = tmp_path / "run" / "config.json"
     stored = json.loads(path.read_text())
-    del stored["model"]["width"]
+    stored["model"]["colour"] = "blue"
     path.write_text(json.dumps(stored))
-    with pytest.raises(UserError, match="another version: fields that differ: width"):
+    with pytest.raises(UserError, match="newer version: it has colour"):
         Run.open(tmp_path / "run")

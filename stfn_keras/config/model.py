@@ -1,0 +1,89 @@
+"""Which network, and how it fuses."""
+
+from dataclasses import dataclass
+
+from stfn_keras.config.options import check_at_least, check_choices, option
+
+TOWERS = (
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "inception_v3",
+    "mobilenet_v2",
+    "efficientnet_lite0",
+    "efficientnet_v2_b0",
+    "efficientnet_v2_s",
+    "convnext_tiny",
+    "convnext_small",
+    "tiny",
+)
+NETWORKS = ("stfn", "spatial", "temporal", "late_fusion", "feature_fusion")
+DIRECTIONS = ("bi", "uni")
+FUSIONS = ("average", "maximum", "multiply")
+RESIDUALS = ("fused", "own")
+TEMPORALS = ("res_inception", "mlp")
+FEATURE_NORMS = ("none", "layer")
+AGGREGATES = ("mean", "max", "attention")
+COMBINATIONS = ("logits", "softmax")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A network: which towers, and how their features are fused over time."""
+
+    network: str = option(
+        "stfn", "what to build; all but stfn are the poster's baselines", NETWORKS
+    )
+    tower: str = option("resnet101", "the network of both streams (P)", TOWERS)
+    segments: int = option(7, "segments T per video (P: 7 is best)")
+    rgb_size: int = option(0, "side of the RGB input in pixels; 0: the tower's own")
+    flow_size: int = option(0, "side of the flow input in pixels; 0: as --rgb_size")
+    pairs: int = option(5, "flow pairs per segment: 2 channels each (T: TSN)")
+    width: int = option(
+        0, "channels of each res-inception branch; 0: a quarter of the features (C)"
+    )
+    blocks: int = option(2, "spatio-temporal fusion blocks (P: 2 is best)")
+    direction: str = option("bi", "direction of fusion (P: bi is best)", DIRECTIONS)
+    fusion: str = option("average", "fusion operation (P: average is best)", FUSIONS)
+    residual: str = option("fused", "what a block's shortcut carries (C)", RESIDUALS)
+    temporal: str = option(
+        "res_inception",
+        "the temporal module (P), or an MLP of as many weights that sees one segment",
+        TEMPORALS,
+    )
+    zero_init: bool = option(
+        False, "start every temporal module as the identity: branches scaled by 0 (C)"
+    )
+    feature_norm: str = option(
+        "none", "normalisation of each segment's features (C)", FEATURE_NORMS
+    )
+    position: bool = option(
+        False, "add a learned vector per segment to its features, 0 at first (C)"
+    )
+    aggregate: str = option("mean", "how segments become a video (C)", AGGREGATES)
+    combination: str = option(
+        "logits", "what of the streams' classifiers is averaged (C)", COMBINATIONS
+    )
+    dropout: float = 0.5  # no flag: each training stage sets its own
+    modality_dropout: float = 0.0  # no flag: likewise
+    flow_weight: float = option(
+        1.0, "weight of the flow logits against the RGB logits in their mean (C)"
+    )
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check_at_least(self, 1, "segments", "pairs")
+        check_at_least(self, 0, "rgb_size", "flow_size", "width", "blocks")
+        check_at_least(self, 0.0, "dropout", "modality_dropout", "flow_weight")
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The input streams that the network reads."""
+        return {"spatial": ("rgb",), "temporal": ("flow",)}.get(
+            self.network, ("rgb", "flow")
+        )
+
+    @property
+    def is_consensus(self) -> bool:
+        """Whether the video's logits are a mean over independent segments."""
+        return self.network in ("spatial", "temporal", "late_fusion")
