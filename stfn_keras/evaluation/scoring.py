@@ -5,6 +5,7 @@ scores = score_videos(network, source, segments=7, samplings=1, crops=10)
 """
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,32 @@ class Scores:
                 **self.streams,
             }
             np.savez(aside, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Scores":
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            named = {name: arrays[name] for name in arrays.files}
+        own = ("video_id", "label", "logits", "classes")
+        return cls(*(named.pop(name) for name in own), streams=named)
+
+
+def shown_ids(keys: Iterable[bytes]) -> np.ndarray:
+    """Videos' ids as text: a file name need not be; its odd bytes become \\xNN."""
+    return np.array([key.decode("utf-8", "backslashreplace") for key in keys])
+
+
+def check_finite(logits: np.ndarray) -> None:
+    """Refuse the logits of a network that diverged.
+
+    Raises:
+        UserError: One is NaN or infinite.
+    """
+    if not np.isfinite(logits).all():
+        raise UserError(
+            "the network's logits must be finite. Received: NaN or infinity; "
+            "its training diverged: train again with a lower rate"
+        )
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -133,11 +160,7 @@ def score_videos(
     ) as bar:
         for inputs, about in batches:
             found = network.predict_on_batch(inputs)
-            if not np.isfinite(found["logits"]).all():
-                raise UserError(
-                    "the network's logits must be finite. Received: NaN or infinity; "
-                    "its training diverged: train again with a lower rate"
-                )
+            check_finite(found["logits"])
             ids = about["id"].numpy()
             for row, (key, label) in enumerate(
                 zip(ids, about["label"].numpy(), strict=True)
@@ -160,8 +183,7 @@ def score_videos(
         for name in names
     }
     return Scores(
-        # A file name need not be text; its odd bytes are shown as \xNN.
-        video_id=np.array([key.decode("utf-8", "backslashreplace") for key in sums]),
+        video_id=shown_ids(sums),
         label=np.array([labels[key] for key in sums], np.int64),
         logits=means.pop("logits"),
         classes=np.array(classes),
