@@ -4,16 +4,13 @@ import html
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation import metrics
 from stfn_keras.evaluation.scoring import Scores
-from stfn_keras.figures import save_figure
+from stfn_keras.figures import confusion_figure, save_figure
 from stfn_keras.files import read_json, write_json, write_text
-
-NAMED_CLASSES = 30  # more than these would not be readable beside a matrix
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
@@ -49,7 +46,8 @@ def write_report(
     write_text(folder / "predictions.csv", rows.to_csv(index=False))
     frame = pd.DataFrame(counts, index=scores.classes, columns=scores.classes)
     write_text(folder / "confusion_matrix.csv", frame.to_csv(index_label="true"))
-    _draw_confusion(counts, scores.classes, folder / "confusion_matrix.png")
+    matrix = confusion_figure(counts, scores.classes)
+    save_figure(matrix, folder / "confusion_matrix.png")
     _draw_classes(table, folder / "per_class.png")
     write_text(folder / "index.html", _page(found, table, rows))
     write_json(folder / "metrics.json", found)
@@ -70,25 +68,6 @@ def check_report_folder(folder: Path) -> None:
             f"the report's folder must be new or a report of ours: {folder} holds "
             "something else; nothing was changed"
         )
-
-
-def _draw_confusion(counts: np.ndarray, classes: np.ndarray, path: Path) -> None:
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(4.0 + 0.35 * len(classes), 16.0)
-    figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
-    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
-    axes.set_title("Share of each true class's videos")
-    if len(classes) <= NAMED_CLASSES:
-        axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
-        axes.set_yticks(range(len(classes)), classes)
-        for row, column in zip(*np.nonzero(counts), strict=True):
-            colour = "white" if share[row, column] > 0.5 else "black"
-            axes.text(column, row, counts[row, column], ha="center", va="center",
-                      color=colour, fontsize=9)  # fmt: skip
-    figure.colorbar(picture, ax=axes, shrink=0.8)
-    save_figure(figure, path)
 
 
 def _draw_classes(table: pd.DataFrame, path: Path) -> None:
