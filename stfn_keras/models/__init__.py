@@ -23,7 +23,13 @@ from stfn_keras.models.towers import (
     input_channels,
     input_size,
 )
-from stfn_keras.models.weights import copy_by_name, freeze, load_tower_weights
+from stfn_keras.models.weight_files import weighted_layers
+from stfn_keras.models.weights import (
+    copy_by_name,
+    freeze,
+    load_tower_weights,
+    set_batchnorm_momentum,
+)
 
 __all__ = [
     "TOWERS",
@@ -42,4 +48,6 @@ __all__ = [
     "input_channels",
     "input_size",
     "load_tower_weights",
+    "set_batchnorm_momentum",
+    "weighted_layers",
 ]

@@ -3,13 +3,19 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-# mode: (mean of each channel after any reordering, divisor)
-RGB_MODES = {
+# mode: (mean of each channel after any reordering, divisor of each channel)
+RGB_MODES: dict[str, tuple[Any, Any]] = {
     "caffe": ((103.939, 116.779, 123.68), 1.0),  # BGR order
-    "tf": ((127.5, 127.5, 127.5), 127.5),
-    "lite": ((127.0, 127.0, 127.0), 128.0),
+    "tf": (127.5, 127.5),
+    "lite": (127.0, 128.0),
+    "signed": (128.0, 128.0),
+    "torch": (
+        (0.485 * 255, 0.456 * 255, 0.406 * 255),
+        (0.229 * 255, 0.224 * 255, 0.225 * 255),
+    ),
 }
 FLOW_ZERO = 128.0  # the code of no motion
 
@@ -19,14 +25,16 @@ class Preprocess(keras.layers.Layer):
     """Scale uint8 pixels for a tower, as its first layer.
 
     So no caller can normalise differently. RGB follows the mode; flow is
-    `(code - 128) / divisor` with the divisor of the same mode, so that no motion
-    is exactly 0, opposite motions are exact opposites, and kernels that come
-    from RGB see inputs of the range they know.
+    `(code - 128) / divisor` with the divisor of the same mode (the mean of the
+    channels' where they differ), so that no motion is exactly 0, opposite motions
+    are exact opposites, and kernels that come from RGB see inputs of the range
+    they know.
 
     Args:
         mode: `caffe` (BGR minus ImageNet's mean; ResNet), `tf` (-1 to 1;
-            Inception-v3, MobileNetV2) or `lite` ((x - 127) / 128;
-            EfficientNet-Lite).
+            Inception-v3, MobileNetV2), `lite` ((x - 127) / 128;
+            EfficientNet-Lite), `signed` ((x - 128) / 128; EfficientNetV2-S) or
+            `torch` (ImageNet's mean and deviation; ConvNeXt, EfficientNetV2-B0).
         stream: `rgb` or `flow`.
 
     Input shape:
@@ -57,12 +65,13 @@ class Preprocess(keras.layers.Layer):
         # In float32 also under mixed precision: half types would round the mean.
         x = ops.cast(inputs, "float32")
         if self.stream == "flow":
-            x = x - FLOW_ZERO
-        elif self.mode == "caffe":
-            x = ops.flip(x, axis=-1) - ops.convert_to_tensor(mean, "float32")
+            x = (x - FLOW_ZERO) / float(np.mean(divisor))
         else:
-            x = x - mean[0]
-        return ops.cast(x / divisor, self.compute_dtype)
+            if self.mode == "caffe":
+                x = ops.flip(x, axis=-1)
+            mean = ops.convert_to_tensor(mean, "float32")
+            x = (x - mean) / ops.convert_to_tensor(divisor, "float32")
+        return ops.cast(x, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         """Give the input's shape."""

@@ -16,7 +16,7 @@ import keras
 
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
-from stfn_keras.models import efficientnet_lite, tiny
+from stfn_keras.models import convnext, efficientnet_lite, tiny
 from stfn_keras.models.preprocessing import Preprocess
 
 # Names that Keras counts up over a whole process, and so differ between two models.
@@ -41,6 +41,8 @@ class Tower:
         application: Its constructor in `keras.applications`, which knows where
             its ImageNet weights are; None where Keras does not have it.
         anonymous: Whether Keras leaves its layers with automatic names.
+        flat: Whether the body is ours and flat where the application nests models;
+            both have the same weights in the same order.
     """
 
     body: Body
@@ -50,10 +52,15 @@ class Tower:
     minimum: int = 32
     application: Callable[..., keras.Model] | None = None
     anonymous: bool = False
+    flat: bool = False
 
 
-def _body(application: Callable[..., keras.Model], x: Any) -> keras.KerasTensor:
-    maps = application(include_top=False, weights=None, input_tensor=x).output
+def _body(
+    application: Callable[..., keras.Model], x: Any, **options: Any
+) -> keras.KerasTensor:
+    maps = application(
+        include_top=False, weights=None, input_tensor=x, **options
+    ).output
     return keras.layers.GlobalAveragePooling2D(name="avg_pool")(maps)
 
 
@@ -63,6 +70,21 @@ def _application(
     application = getattr(keras.applications, name)
     body = partial(_body, application)
     return Tower(body, features, mode, size, application=application, **options)
+
+
+def _efficientnet_v2(name: str, mode: str, size: int) -> Tower:
+    """An application that would scale RGB itself, where it is not told otherwise."""
+    application = getattr(keras.applications, name)
+    body = partial(_body, application, include_preprocessing=False)
+    return Tower(body, 1280, mode, size, application=application)
+
+
+def _convnext(name: str, depths: tuple[int, ...]) -> Tower:
+    application = getattr(keras.applications, name)
+    body = partial(convnext.convnext, depths=depths)
+    return Tower(
+        body, convnext.FEATURES, "torch", 224, application=application, flat=True
+    )
 
 
 TOWERS = {
@@ -76,6 +98,10 @@ TOWERS = {
     "efficientnet_lite0": Tower(
         efficientnet_lite.efficientnet_lite0, efficientnet_lite.FEATURES, "lite", 224
     ),
+    "efficientnet_v2_b0": _efficientnet_v2("EfficientNetV2B0", "torch", 224),
+    "efficientnet_v2_s": _efficientnet_v2("EfficientNetV2S", "signed", 384),
+    "convnext_tiny": _convnext("ConvNeXtTiny", convnext.TINY),
+    "convnext_small": _convnext("ConvNeXtSmall", convnext.SMALL),
     "tiny": Tower(tiny.tiny, tiny.FEATURES, "tf", 64, minimum=16),
 }
 
@@ -115,7 +141,8 @@ def build_tower(config: ModelConfig, stream: str) -> keras.Model:
 
     The layers of each stage keep the names that they have in Keras, so that they
     can be tapped; Inception-v3, which has automatic names there, gets `conv2d_1`,
-    `batch_normalization_1` ... in the order of `model.layers`.
+    `batch_normalization_1` ... in the order of `model.layers`, and ConvNeXt has
+    names of ours (`models/convnext.py`).
 
     Args:
         config: Names the tower and the sizes.

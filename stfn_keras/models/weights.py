@@ -6,20 +6,16 @@ freeze(tower, fraction=0.5, partial_batchnorm=True)
 Every check comes before the first change, so an error leaves a model as it was.
 """
 
-import collections
-import re
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
-from stfn_keras.models.towers import TOWERS
-
-Arrays = dict[str, list[np.ndarray]]
+from stfn_keras.models import weight_files
+from stfn_keras.models.weight_files import Arrays, weighted_layers
 
 
 def load_tower_weights(
@@ -48,9 +44,11 @@ def load_tower_weights(
     if source is None or source == "none":
         return
     if source == "imagenet":
-        arrays, origin = _download(config.tower), "ImageNet weights"
+        arrays = weight_files.download(config.tower, tower)
+        origin = "ImageNet weights"
     else:
-        arrays, origin = _read(Path(source), tower), source
+        arrays = weight_files.read(Path(source), config.tower, tower)
+        origin = source
     _assign(tower, arrays, stream, f"{origin} for --tower={config.tower}")
 
 
@@ -121,9 +119,15 @@ def freeze(tower: keras.Model, fraction: float, partial_batchnorm: bool) -> None
             layer.trainable = False
 
 
-def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers of a model that have weights, from the input on."""
-    return [layer for layer in model.layers if layer.weights]
+def set_batchnorm_momentum(tower: keras.Model, momentum: float) -> None:
+    """Set the momentum of the batch normalisations that are trained; 0 leaves it.
+
+    Keras' towers have 0.99: after 200 steps a seventh of the statistics is still that
+    of the images which the weights came from.
+    """
+    for layer in tower.layers if momentum else ():
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+            layer.momentum = momentum
 
 
 def _leaves(layer: keras.layers.Layer, path: str) -> dict[str, keras.layers.Layer]:
@@ -158,77 +162,9 @@ def _pairs(source: keras.layers.Layer, target: keras.layers.Layer) -> list[tuple
     return [(sources[path], layer) for path, layer in targets.items()]
 
 
-def _download(name: str) -> Arrays:
-    """Return ImageNet weights by layer from `keras.applications`."""
-    application = TOWERS[name].application
-    if application is None:
-        raise UserError(
-            f"Keras has no ImageNet weights for --tower={name}; give a local file: "
-            "--rgb_weights=FILE.weights.h5, or --rgb_weights=none to train from scratch"
-        )
-    try:
-        model = application(include_top=False, weights="imagenet", pooling="avg")
-    except Exception as error:  # Keras raises Exception itself where a fetch fails.
-        raise UserError(
-            f"The ImageNet weights for --tower={name} could not be downloaded "
-            f"({_line(error)}). Give a local file instead: --rgb_weights=FILE"
-        ) from error
-    return {
-        key: layer.get_weights()
-        for key, layer in zip(_keys(model), weighted_layers(model), strict=True)
-    }
-
-
-def _read(path: Path, tower: keras.Model) -> Arrays:
-    """Return a file's weights by layer."""
-    if not path.is_file():
-        raise UserError(f"Expected a weights file. There is none at: {path}")
-    try:
-        with h5py.File(path, "r") as file:
-            if "layers" in file:
-                return {
-                    _key(name): [group["vars"][i][()] for i in _ordered(group["vars"])]
-                    for name, group in file["layers"].items()
-                    if len(group.get("vars", ()))
-                }
-            group = file.get("model_weights", file)
-            if "layer_names" in group.attrs:
-                return _read_older(group, path, tower)
-    except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(
-            f"Expected a Keras weights file (.weights.h5), readable and whole. "
-            f"Received: {path} ({_line(error)})"
-        ) from error
-    raise UserError(
-        "Expected a Keras weights file (.weights.h5) with the layers of one tower. "
-        f"Received: {path}, an HDF5 file without them"
-    )
-
-
-def _read_older(group: h5py.Group, path: Path, tower: keras.Model) -> Arrays:
-    """Return the weights of the format that names its layers in an attribute.
-
-    The names say little (Inception-v3's are automatic), so order decides, as in
-    Keras.
-    """
-    layers = []
-    for name in group.attrs["layer_names"]:
-        layer = group[name]
-        arrays = [layer[weight][()] for weight in layer.attrs["weight_names"]]
-        if arrays:
-            layers.append(arrays)
-    keys = _keys(tower)
-    if len(layers) != len(keys):
-        raise UserError(
-            f"Expected {len(keys)} layers with weights for the tower, without a "
-            f"classifier. Received: {path} with {len(layers)}"
-        )
-    return dict(zip(keys, layers, strict=True))
-
-
 def _assign(tower: keras.Model, arrays: Arrays, stream: str, origin: str) -> None:
     """Set all weights of a tower after every one of them was checked."""
-    layers = dict(zip(_keys(tower), weighted_layers(tower), strict=True))
+    layers = dict(zip(weight_files.keys(tower), weighted_layers(tower), strict=True))
     missing, unknown = layers.keys() - arrays.keys(), arrays.keys() - layers.keys()
     if missing or unknown:
         raise UserError(
@@ -268,32 +204,6 @@ def _cross_modality(
     return [np.repeat(mean, channels, axis=2), *bias]
 
 
-def _keys(model: keras.Model) -> list[str]:
-    """Name a model's weighted layers as `.weights.h5` files do: kind and count.
-
-    Such a file knows `conv2d_3` as the fourth Conv2D of the model, whatever the
-    layer is called.
-    """
-    counts: collections.Counter = collections.Counter()
-    keys = []
-    for layer in weighted_layers(model):
-        kind = type(layer).__name__.lower()
-        keys.append(f"{kind}:{counts[kind]}")
-        counts[kind] += 1
-    return keys
-
-
-def _key(name: str) -> str:
-    """Turn a file's `batch_normalization_3` into the form of `_keys`."""
-    match = re.fullmatch(r"(.*?)(?:_(\d+))?", name)
-    kind, number = match.groups() if match else (name, None)
-    return f"{kind.replace('_', '')}:{number or 0}"
-
-
-def _ordered(group: h5py.Group) -> list[str]:
-    return sorted(group, key=int)
-
-
 def _shapes(arrays: Any) -> list[tuple]:
     return [tuple(array.shape) for array in arrays]
 
@@ -301,7 +211,3 @@ def _shapes(arrays: Any) -> list[tuple]:
 def _some(names: Any) -> str:
     names = sorted(names)
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "") or "none"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras.applications.imagenet_utils import preprocess_input
 
 from stfn_keras.models import Preprocess
 
@@ -15,6 +16,8 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), "uint8")
         ("caffe", keras.applications.resnet.preprocess_input),
         ("tf", keras.applications.inception_v3.preprocess_input),
         ("lite", lambda x: (x - 127) / 128),
+        ("signed", lambda x: x / 128 - 1),
+        ("torch", lambda x: preprocess_input(x, mode="torch")),
     ],
 )
 def test_rgb_equals_the_towers_own_preprocessing(mode, reference):
@@ -23,12 +26,20 @@ def test_rgb_equals_the_towers_own_preprocessing(mode, reference):
 
 
 @pytest.mark.parametrize(
-    ("mode", "divisor"), [("caffe", 1), ("tf", 127.5), ("lite", 128)]
+    ("mode", "divisor"),
+    [
+        ("caffe", 1),
+        ("tf", 127.5),
+        ("lite", 128),
+        ("signed", 128),
+        ("torch", 255 * (0.229 + 0.224 + 0.225) / 3),
+    ],
 )
 def test_flow_is_centred_and_on_the_scale_of_rgb(mode, divisor):
     codes = np.uint8([[1, 64, 128, 192, 255]])
     values = np.array(Preprocess(mode, "flow")(codes))[0]
-    np.testing.assert_allclose(values, np.array([-127, -64, 0, 64, 127]) / divisor)
+    expected = np.array([-127, -64, 0, 64, 127]) / divisor
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
     assert values[2] == 0
     np.testing.assert_array_equal(values, -values[::-1])
 
@@ -53,6 +64,6 @@ def test_config_is_complete():
 
 def test_bad_arguments():
     with pytest.raises(ValueError, match="must be one of caffe, tf, lite"):
-        Preprocess("torch")
+        Preprocess("yuv")
     with pytest.raises(ValueError, match="must be rgb or flow"):
         Preprocess("tf", "audio")

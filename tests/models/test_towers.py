@@ -12,9 +12,10 @@ from stfn_keras.models import (
     feature_size,
     input_channels,
     input_size,
+    load_tower_weights,
 )
 
-QUICK = ["tiny", "mobilenet_v2", "efficientnet_lite0"]
+QUICK = ["tiny", "mobilenet_v2", "efficientnet_lite0", "efficientnet_v2_b0"]
 LARGE = [
     pytest.param(name, marks=pytest.mark.slow) for name in TOWERS if name not in QUICK
 ]
@@ -38,7 +39,14 @@ def test_smallest_flow_tower(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["tiny", pytest.param("inception_v3", marks=pytest.mark.slow)]
+    "name",
+    [
+        "tiny",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("inception_v3", "efficientnet_v2_s", "convnext_tiny")
+        ),
+    ],
 )
 def test_names_do_not_depend_on_what_was_built_before(name):
     first, second = (build_tower(ModelConfig(tower=name), "rgb") for _ in range(2))
@@ -49,6 +57,31 @@ def test_names_do_not_depend_on_what_was_built_before(name):
 def test_both_streams_variables_have_their_own_paths():
     rgb, flow = (build_tower(ModelConfig(tower="tiny"), s) for s in ("rgb", "flow"))
     assert not {w.path for w in rgb.weights} & {w.path for w in flow.weights}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["efficientnet_v2_b0", pytest.param("efficientnet_v2_s", marks=pytest.mark.slow)],
+)
+def test_efficientnet_v2_equals_keras_own_scaling(name, tmp_path):
+    """The same features from pixels as the model that scales RGB itself."""
+    application = TOWERS[name].application
+    reference = application(
+        include_top=False, weights=None, input_shape=(64, 64, 3), pooling="avg"
+    )
+    draws = np.random.default_rng(0)
+    for weight in reference.weights:
+        if len(weight.shape) == 1:  # statistics and scales of the normalisations
+            weight.assign(draws.uniform(0.5, 1.0, weight.shape))
+    reference.save_weights(tmp_path / "keras.weights.h5")
+    config = ModelConfig(tower=name, rgb_size=64)
+    tower = build_tower(config, "rgb")
+    load_tower_weights(tower, "rgb", config, str(tmp_path / "keras.weights.h5"))
+    pixels = draws.integers(0, 256, (2, 64, 64, 3), "uint8")
+    expected = np.array(reference(pixels))
+    assert np.std(expected) > 1e-3
+    scale = np.max(np.abs(expected))
+    np.testing.assert_allclose(tower(pixels) / scale, expected / scale, atol=1e-4)
 
 
 def test_input_sizes():
