@@ -31,6 +31,7 @@ def dataset(tmp_path_factory) -> Path:
     The classes differ in colour and in direction of motion, so that both streams
     can tell them apart.
     """
+    from stfn_keras.data.index import Indexed, write_index
     from stfn_keras.data.manifest import Manifest, Shard
     from stfn_keras.data.records import RecordWriter, encode_example
     from stfn_keras.files import sha256
@@ -40,13 +41,14 @@ def dataset(tmp_path_factory) -> Path:
     preset = get_preset("dis")
     folder = tmp_path_factory.mktemp("dataset")
     draws = np.random.default_rng(0)
-    shards, number = [], 0
+    shards, rows, number = [], [], 0
     for roles, videos in (("r", 8), ("r", 4), ("e", 5), ("v", 4)):
         name = f"small-{roles}-{len(shards):05d}-of-00004.tfrecord"
         with (folder / name).open("wb") as file:
             writer = RecordWriter(file)
-            for _ in range(videos):
+            for record in range(videos):
                 label = number % 2
+                word, group = ("left", "right")[label], f"g{number // 4} {label}"
                 colour = np.array([200, 60, 60] if label else [60, 60, 200])
                 noise = draws.integers(-30, 30, (SNIPPETS, HEIGHT, WIDTH, 1))
                 frames = np.clip(colour + noise, 0, 255).astype(np.uint8)
@@ -59,8 +61,8 @@ def dataset(tmp_path_factory) -> Path:
                         {
                             "video/id": [f"clip {number}.avi".encode()],
                             "video/label": [label],
-                            "video/label_text": [("left", "right")[label].encode()],
-                            "video/group": [b""],
+                            "video/label_text": [word.encode()],
+                            "video/group": [group.encode()],
                             "video/roles": [roles.encode()],
                             "video/frames": [40],
                             "video/rate": [25.0],
@@ -72,9 +74,14 @@ def dataset(tmp_path_factory) -> Path:
                         }
                     )
                 )
+                rows.append(
+                    Indexed(f"clip {number}.avi", word, group, roles, name, record, 40,
+                            25.0, HEIGHT, WIDTH)
+                )  # fmt: skip
                 number += 1
         path = folder / name
         shards.append(Shard(name, roles, videos, path.stat().st_size, sha256(path)))
+    write_index(folder, rows)
     Manifest(
         schema=1, name="small", protocol="csv", labels=("left", "right"),
         videos=number, absent=0, shards=tuple(shards),

@@ -157,6 +157,12 @@ class TrainingConfig:
         "the fusion's classifiers at its start; towers: those the towers trained",
         ("random", "towers"),
     )
+    fusion_videos: str = option(
+        "train",
+        "with --folds, whose features train the fusion: those that trained the towers, "
+        "those held out, which the towers never saw, or both (C)",
+        ("train", "held_out", "both"),
+    )
     stream_loss: float = option(
         0.0, "weight of each stream's own cross-entropy in the fusion (C)"
     )
@@ -188,6 +194,11 @@ class TrainingConfig:
             raise UserError(
                 "--folds must be 0 or at least 2, and --fold one of them. Received: "
                 f"--folds={self.folds} --fold={self.fold}"
+            )
+        if self.fusion_videos != "train" and not self.folds:
+            raise UserError(
+                f"--fusion_videos={self.fusion_videos} needs --folds, which holds "
+                "videos out. Received: --folds=0"
             )
         if not 0.0 <= self.modality_dropout < 1.0:
             raise UserError(

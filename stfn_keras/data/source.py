@@ -36,6 +36,8 @@ class Source:
         flow: Name of the flow field.
         sizes: Side in pixels of each stream's input, by stream.
         remote: Where the shards come from, if not from their own folder.
+        only: Ids of the videos that are read, all of them in these shards; None for
+            every video.
     """
 
     files: tuple[Path, ...]
@@ -43,6 +45,7 @@ class Source:
     flow: str
     sizes: dict[str, int]
     remote: Remote | None = None
+    only: frozenset[str] | None = None
 
     @property
     def pairs(self) -> int:
@@ -51,7 +54,9 @@ class Source:
 
     @property
     def videos(self) -> int:
-        """Videos in the shards."""
+        """Videos that are read."""
+        if self.only is not None:
+            return len(self.only)
         names = {file.name for file in self.files}
         return sum(s.videos for s in self.manifest.shards if s.file in names)
 

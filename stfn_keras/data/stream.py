@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,7 @@ AHEAD = AT_ONCE - SHARDS_AT_ONCE  # fetched before they are needed
 def records(
     source: Source, order: Sequence[int] | np.ndarray | None = None, cycle: int = 1
 ) -> tf.data.Dataset:
-    """Every record once.
+    """Every record once, or those of the source's chosen videos.
 
     Args:
         source: The shards.
@@ -38,7 +39,11 @@ def records(
         cycle: How many are read in turns, a record each.
     """
     order = range(len(source.files)) if order is None else order
-    files = [source.files[index] for index in order]
+    data = _all_records(source, [source.files[index] for index in order], cycle)
+    return data if source.only is None else _chosen(data, source.only)
+
+
+def _all_records(source: Source, files: list[Path], cycle: int) -> tf.data.Dataset:
     remote = source.remote
     if remote and not remote.direct:
         from stfn_keras.data.cache import ShardCache  # flock: not on Windows
@@ -55,6 +60,23 @@ def records(
         tf.data.TFRecordDataset, cycle_length=cycle, num_parallel_calls=cycle,
         deterministic=True,
     )  # fmt: skip
+
+
+def _chosen(data: tf.data.Dataset, ids: frozenset[str]) -> tf.data.Dataset:
+    """The records of the videos with these ids."""
+    keys = [os.fsencode(video) for video in sorted(ids)]
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(
+            tf.constant(keys, tf.string), tf.ones([len(keys)], tf.int32)
+        ),
+        default_value=0,
+    )
+
+    def is_chosen(record: tf.Tensor) -> tf.Tensor:
+        feature = {"video/id": tf.io.FixedLenFeature([], tf.string)}
+        return table.lookup(tf.io.parse_single_example(record, feature)["video/id"]) > 0
+
+    return data.filter(is_chosen)
 
 
 def _fetched(shards: "ShardCache", files: list[str], cycle: int) -> tf.data.Dataset:

@@ -45,6 +45,24 @@ def check_settings(
         models.input_size(model, stream)  # raises if the tower needs a larger one
         if stream in training.stages:
             segment_bounds(manifest.snippets, training.tower_stage(stream).segments)
+    if training.fusion_init == "towers" and model.network != "stfn":
+        raise UserError(
+            "--fusion_init=towers takes a classifier for each stream, which only "
+            f"--network=stfn has. Received: --network={model.network}"
+        )
+    validated = training.folds or manifest.count(training.split, "v")
+    waiting = [s for s in training.stages if training.stage(s).patience]
+    if training.fusion.patience and training.fusion_videos != "train":
+        raise UserError(
+            "--fusion_patience needs videos to validate on, and --fusion_videos="
+            f"{training.fusion_videos} trains on the held-out ones: give one of them"
+        )
+    if waiting and not validated:
+        raise UserError(
+            f"--{waiting[0]}_patience needs validation videos, and the data have none "
+            f"in split {training.split}: hold out a part of the training groups, for "
+            "instance --folds=5 (never the test videos)"
+        )
     if "fusion" in training.stages and training.feature_views > 1 and not manifest.flip:
         raise UserError(
             "the data were prepared with --noflip, so their mirror images are refused: "

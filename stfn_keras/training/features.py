@@ -7,7 +7,7 @@ evaluation never does (it starts from pixels).
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from stfn_keras.data.mixing import mixed_batches
 from stfn_keras.data.pipeline import (
     SHUFFLE_BUFFER,
     counted,
@@ -42,9 +43,20 @@ class FeatureFile:
     features: int
 
 
-def cache_key(data_digest: str, split: int, flow: str, towers: dict, views: int) -> str:
-    """Name of a cache folder: everything that the features depend on."""
-    parts = json.dumps([CODE_VERSION, data_digest, split, flow, towers, views])
+def cache_key(
+    data_digest: str,
+    split: int,
+    flow: str,
+    towers: dict,
+    views: int,
+    parted: tuple[int, int] = (0, 1),
+) -> str:
+    """Name of a cache folder: everything that the features depend on.
+
+    `parted` is how the training videos are parted: `--folds` and `--fold`.
+    """
+    depends = [CODE_VERSION, data_digest, split, flow, towers, views]
+    parts = json.dumps([*depends, *parted] if parted[0] else depends)
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
@@ -134,42 +146,44 @@ def _parse(cached: FeatureFile, streams: tuple[str, ...], record: tf.Tensor) -> 
 
 
 def training_features(
-    cached: FeatureFile,
+    cached: Sequence[FeatureFile],
     streams: tuple[str, ...],
     *,
     segments: int,
     batch: int,
     seed: int,
     epoch: int,
-    one_hot: Callable,
+    targets: Callable,
+    mixup: float = 0.0,
 ) -> tf.data.Dataset:
     """One epoch of (features, labels): a random snippet per segment, a random view.
 
     Features are float32 (batch, T, features), named `<stream>_features`; both
-    streams take the same snippets and the same view.
+    streams take the same snippets and the same view. The files must have as many
+    snippets, views and features.
     """
-    bounds = segment_bounds(cached.snippets, segments)
+    first, videos = cached[0], sum(file.videos for file in cached)
+    bounds = segment_bounds(first.snippets, segments)
     seeds = tf.constant([seed, epoch], tf.int64)
 
     def drawn(index: tf.Tensor, record: tf.Tensor) -> tuple:
-        grids, label = _parse(cached, streams, record)
+        grids, label = _parse(first, streams, record)
         state = tf.random.experimental.stateless_fold_in(seeds, index)
         positions = draw_positions(bounds, state)
         state = tf.random.experimental.stateless_fold_in(state, 1)
-        shown = tf.random.stateless_uniform([], state, 0, cached.views, tf.int32)
+        shown = tf.random.stateless_uniform([], state, 0, first.views, tf.int32)
         inputs = {
             f"{s}_features": tf.cast(tf.gather(grid[shown], positions), tf.float32)
             for s, grid in grids.items()
         }
-        return inputs, one_hot(label)
+        return inputs, *targets(label)
 
-    data = tf.data.TFRecordDataset(str(cached.path)).enumerate()
-    data = data.shuffle(
-        min(4 * SHUFFLE_BUFFER, cached.videos), seed=seed * 1_000_003 + epoch
-    )
+    data = tf.data.TFRecordDataset([str(file.path) for file in cached]).enumerate()
+    data = data.shuffle(min(4 * SHUFFLE_BUFFER, videos), seed=seed * 1_000_003 + epoch)
     data = data.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
-    data = data.batch(batch, drop_remainder=cached.videos >= batch)
-    return counted(data, max(cached.videos // batch, 1)).prefetch(tf.data.AUTOTUNE)
+    data = data.batch(batch, drop_remainder=videos >= batch)
+    data = mixed_batches(data, mixup, seed, epoch)
+    return counted(data, max(videos // batch, 1)).prefetch(tf.data.AUTOTUNE)
 
 
 def validation_features(
@@ -178,7 +192,7 @@ def validation_features(
     *,
     segments: int,
     batch: int,
-    one_hot: Callable,
+    targets: Callable,
 ) -> tf.data.Dataset:
     """The centre view of every video once; as `training_features` otherwise."""
     positions = fixed_positions(cached.snippets, segments, 1)[0]
@@ -187,7 +201,7 @@ def validation_features(
         grids, label = _parse(cached, streams, record)
         inputs = {f"{s}_features": tf.cast(tf.gather(grid[0], positions), tf.float32)
                   for s, grid in grids.items()}  # fmt: skip
-        return inputs, one_hot(label)
+        return inputs, *targets(label)
 
     data = tf.data.TFRecordDataset(str(cached.path)).map(centre)
     return counted(data.batch(batch), -(-cached.videos // batch))

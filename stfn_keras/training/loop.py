@@ -6,8 +6,8 @@ fit_stage(stage, model, batches=lambda epoch: dataset)
 import csv
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.files import write_text
 from stfn_keras.training.checkpoint import StageCheckpoints
 from stfn_keras.training.metrics import MeanClassAccuracy
-from stfn_keras.training.optimizers import make_optimizer
+from stfn_keras.training.optimizers import exchange_averages, make_optimizer
 
 # Epochs shorter than this share a checkpoint; a new best one always has its own.
 CHECKPOINT_SECONDS = 20.0
@@ -37,11 +37,18 @@ class Stage:
     classes: int
     seed: int = 0
     stream_loss: float = 0.0
+    rate_factors: Mapping[str, float] = field(default_factory=dict)  # by variable path
 
     @property
     def checkpoints(self) -> StageCheckpoints:
         """The stage's checkpoints as they stand on disk."""
         return StageCheckpoints.open(self.run_folder / "checkpoints" / self.name)
+
+    def is_over(self, kept: StageCheckpoints, done: int) -> bool:
+        """Whether `done` epochs are enough: all, or no better one for too long."""
+        patience = self.config.patience
+        waited = done - kept.best["epoch"] if kept.best else 0
+        return done >= self.config.epochs or 0 < patience <= waited
 
     @property
     def history(self) -> Path:
@@ -76,13 +83,24 @@ def fitted_model(network: keras.Model, stream_loss: float) -> keras.Model:
     return keras.Model(network.input, outputs, name=network.name)
 
 
-def labels_for(model: keras.Model, classes: int) -> Callable[[Any], dict]:
-    """Map an integer label to a one-hot label for each output of a fitted model."""
+def targets_for(
+    model: keras.Model, classes: int, class_weights: tuple[float, ...] = ()
+) -> Callable[[Any], tuple]:
+    """Map an integer label to what each output of a fitted model is trained on.
 
-    def one_hot(label: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {name: tf.one_hot(label, classes) for name in model.output}
+    Returns:
+        A function to ({output: one-hot label},), and with class weights to
+        ({output: one-hot label}, {output: weight of the video}).
+    """
 
-    return one_hot
+    def targets(label: tf.Tensor) -> tuple[dict[str, tf.Tensor], ...]:
+        one_hot = {name: tf.one_hot(label, classes) for name in model.output}
+        if not class_weights:
+            return (one_hot,)
+        weight = tf.gather(tf.constant(class_weights, tf.float32), label)
+        return one_hot, {name: weight for name in model.output}
+
+    return targets
 
 
 def compile_stage(model: keras.Model, stage: Stage, steps: int) -> None:
@@ -96,7 +114,7 @@ def compile_stage(model: keras.Model, stage: Stage, steps: int) -> None:
 
     weights = {n: 1.0 if n == "logits" else stage.stream_loss for n in model.output}
     model.compile(
-        optimizer=make_optimizer(config, steps),
+        optimizer=make_optimizer(config, steps, stage.rate_factors),
         loss={name: loss() for name in model.output},
         loss_weights=weights,
         metrics={
@@ -161,7 +179,9 @@ def fit_stage(
     compile_stage(model, stage, steps)
     kept = stage.checkpoints
     done = kept.restore(model)
-    if done < stage.config.epochs:
+    if done:
+        exchange_averages(model)  # the weights of a checkpoint are the averages
+    if not stage.is_over(kept, done):
         progress = _Progress(stage.name, stage.config.epochs, done, steps)
         logs = stage.run_folder / "tensorboard" / stage.name
         writer = tf.summary.create_file_writer(str(logs))
@@ -180,6 +200,9 @@ def fit_stage(
                 if last or overdue or kept.is_better(score):
                     kept.save(model, epoch + 1, score)
                     saved = time.monotonic()
+                exchange_averages(model)  # training goes on with the weights
+                if stage.is_over(kept, epoch + 1):
+                    break
     if not kept.finished:
         if not kept.kept:  # no epochs asked for: the network as it was built
             kept.save(model, 0, None)
@@ -209,6 +232,7 @@ def _fit_epoch(
             f"{epoch + 1}; nothing of that epoch was kept. Lower "
             f"--{progress.name}_rate or set --{progress.name}_clip_norm, in a new --out"
         )
+    exchange_averages(model)  # the averages are what is validated and kept
     if validation is not None:
         logs = model.evaluate(validation, verbose=0, return_dict=True)
         row.update({f"val_{key}": value for key, value in _plain(logs).items()})

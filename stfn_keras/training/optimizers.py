@@ -1,5 +1,7 @@
 """Optimisers and learning-rate schedules of a stage (pure Keras)."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -61,10 +63,59 @@ class StageSchedule(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-def make_optimizer(config: StageConfig, steps_per_epoch: int) -> keras.Optimizer:
+class _Staged:
+    """What a stage asks of an optimiser beyond Keras; mixed in before its class.
+
+    - `penalty`: L2 on the weights, added to a gradient after clipping, as the paper's
+      time did it (TSN). AdamW has its own decay, apart from the gradient.
+    - `factors`: factors on the learning rate by a variable's path.
+    - The moving averages of the weights stay apart: Keras' `fit` would write them over
+      the weights at its end, which here is the end of every epoch.
+    """
+
+    penalty: float = 0.0
+    factors: Mapping[str, float] = MappingProxyType({})
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One variable's step."""
+        if self.penalty and self._use_weight_decay(variable):  # type: ignore[attr-defined]
+            gradient = gradient + self.penalty * ops.cast(variable, gradient.dtype)
+        # Under TensorFlow the variable is its own, which does not know Keras' path.
+        known = self._trainable_variables[self._get_variable_index(variable)]  # type: ignore[attr-defined]
+        factor = self.factors.get(known.path, 1.0)
+        rate = learning_rate * factor
+        super().update_step(gradient, variable, rate)  # type: ignore[misc]
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Leave the weights alone."""
+
+
+@keras.saving.register_keras_serializable(package="stfn_keras")
+class StageSGD(_Staged, keras.optimizers.SGD):
+    """SGD as a stage asks for it."""
+
+
+@keras.saving.register_keras_serializable(package="stfn_keras")
+class StageAdam(_Staged, keras.optimizers.Adam):
+    """Adam as a stage asks for it."""
+
+
+@keras.saving.register_keras_serializable(package="stfn_keras")
+class StageAdamW(_Staged, keras.optimizers.AdamW):
+    """AdamW as a stage asks for it."""
+
+
+def make_optimizer(
+    config: StageConfig,
+    steps_per_epoch: int,
+    factors: Mapping[str, float] | None = None,
+) -> keras.Optimizer:
     """The stage's optimiser; biases and normalisation weights are not decayed.
 
-    Keras decays weights apart from the gradient (decoupled), for SGD too.
+    Args:
+        config: The stage's settings.
+        steps_per_epoch: Batches of an epoch.
+        factors: Factors on the learning rate by a variable's path.
     """
     schedule = StageSchedule(
         config.rate,
@@ -75,16 +126,35 @@ def make_optimizer(config: StageConfig, steps_per_epoch: int) -> keras.Optimizer
     )
     shared: dict[str, Any] = {
         "learning_rate": schedule,
-        "weight_decay": config.weight_decay or None,
         "global_clipnorm": config.clip_norm or None,
+        "use_ema": config.ema > 0.0,
+        "ema_momentum": config.ema,
     }
-    if config.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=0.9, **shared)
-    elif config.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(**shared)
+    optimizer: Any
+    if config.optimizer == "adamw":
+        optimizer = StageAdamW(weight_decay=config.weight_decay, **shared)
     else:
-        shared["weight_decay"] = config.weight_decay  # None is refused here
-        optimizer = keras.optimizers.AdamW(**shared)
+        if config.optimizer == "sgd":
+            optimizer = StageSGD(momentum=0.9, **shared)
+        else:
+            optimizer = StageAdam(**shared)
+        optimizer.penalty = config.weight_decay
+    optimizer.factors = dict(factors or {})
     if config.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+def exchange_averages(model: keras.Model) -> None:
+    """Exchange the trained weights with their moving averages; again to undo it.
+
+    Does nothing where the optimiser keeps no averages.
+    """
+    optimizer = model.optimizer
+    if not optimizer.use_ema:
+        return
+    averages = optimizer._model_variables_moving_average
+    for weight, average in zip(model.trainable_variables, averages, strict=True):
+        value = ops.copy(weight.value)
+        weight.assign(average)
+        average.assign(value)

@@ -7,6 +7,7 @@ flow tower -+
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ import tensorflow as tf
 from stfn_keras import models
 from stfn_keras.config import PixelStageConfig
 from stfn_keras.data import pipeline
+from stfn_keras.data.holdout import (
+    TrainingParts,
+    balanced_weights,
+    split_training,
+    training_videos,
+)
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.source import Source, open_source
 from stfn_keras.training import features
@@ -24,7 +31,7 @@ from stfn_keras.training.loop import (
     Stage,
     fit_stage,
     fitted_model,
-    labels_for,
+    targets_for,
 )
 from stfn_keras.training.run import Run
 
@@ -62,16 +69,44 @@ class Work:
             training.stream_loss if name in ("fusion", "end_to_end") else 0.0,
         )
 
-    def source(self, role: str, network: keras.Model) -> Source:
-        """The shards of a role of the run's split, as the network reads them."""
-        return open_source(
+    def source(self, role: str, sizes: dict[str, int]) -> Source:
+        """The shards of a role of the run's split, read at these sizes.
+
+        With `--folds` the training videos are parted: role `r` is what trains, `v`
+        what was held out of it.
+        """
+        training = self.run.training
+        parts = (
+            {"r": self.parts.train, "v": self.parts.validation} if self.parts else {}
+        )
+        source = open_source(
             self.data,
             self.manifest,
-            self.run.training.split,
-            role,
+            training.split,
+            "r" if role in parts else role,
             self.run.flow,
-            input_sizes(network),
+            sizes,
         )
+        return dataclasses.replace(source, only=parts.get(role))
+
+    @cached_property
+    def parts(self) -> TrainingParts | None:
+        """The training videos, parted by `--folds`; None without it."""
+        training = self.run.training
+        if not training.folds:
+            return None
+        return split_training(self.data, training.split, training.folds, training.fold)
+
+    @cached_property
+    def class_weights(self) -> tuple[float, ...]:
+        """The classes' weights in the loss; empty where all weigh alike."""
+        training = self.run.training
+        if training.class_weights == "none":
+            return ()
+        videos = training_videos(self.data, training.split)
+        if self.parts:
+            videos = [video for video in videos if video.path in self.parts.train]
+        return balanced_weights(videos, self.manifest.labels)
 
     def checkpoints(self, name: str) -> StageCheckpoints:
         """A stage's checkpoints; a tower's are those of the run it is taken from."""
@@ -80,8 +115,8 @@ class Work:
 
     @property
     def has_validation(self) -> bool:
-        """Whether the split has validation videos."""
-        return self.manifest.count(self.run.training.split, "v") > 0
+        """Whether there are validation videos."""
+        return bool(self.parts) or self.manifest.count(self.run.training.split, "v") > 0
 
 
 def _fit_on_pixels(
@@ -93,8 +128,9 @@ def _fit_on_pixels(
 ) -> None:
     """Run a stage that reads snippets from the shards."""
     model = fitted_model(network, stage.stream_loss)
-    one_hot = labels_for(model, work.classes)
-    source = work.source("r", network)
+    targets = targets_for(model, work.classes, work.class_weights)
+    plain = targets_for(model, work.classes)
+    source = work.source("r", input_sizes(network))
 
     def batches(epoch: int) -> tf.data.Dataset:
         return pipeline.training_batches(
@@ -103,20 +139,20 @@ def _fit_on_pixels(
             batch=config.batch,
             seed=work.run.training.seed,
             epoch=epoch,
-            scales=config.scales,
-            transform=lambda inputs, label: (inputs, one_hot(label)),
+            augment=config,
+            transform=lambda inputs, label: (inputs, *targets(label)),
         )
 
     validation = None
     if work.has_validation:
         views = pipeline.view_batches(
-            work.source("v", network),
+            work.source("v", input_sizes(network)),
             segments=segments,
             samplings=1,
             crops=1,
             batch=config.batch,
         )
-        validation = views.map(lambda inputs, about: (inputs, one_hot(about["label"])))
+        validation = views.map(lambda inputs, about: (inputs, *plain(about["label"])))
     fit_stage(stage, model, batches, validation)
 
 
@@ -149,6 +185,11 @@ def train_tower(work: Work, stream: str) -> None:
         models.load_tower_weights(tower, stream, run.model, source)
     config = run.training.tower_stage(stream)
     models.freeze(tower, config.frozen, config.partial_batchnorm)
+    models.set_batchnorm_momentum(tower, config.batchnorm_momentum)
+    if config.first_rate != 1.0:
+        first = models.weighted_layers(tower)[0]
+        factors = {v.path: config.first_rate for v in first.trainable_variables}
+        stage = dataclasses.replace(stage, rate_factors=factors)
     _fit_on_pixels(work, stage, network, config, config.segments)
 
 
@@ -186,20 +227,18 @@ def cached_features(
     training = work.run.training
     key = features.cache_key(
         work.manifest.digest, training.split, work.run.flow, digests,
-        training.feature_views,
+        training.feature_views, (training.folds, training.fold),
     )  # fmt: skip
     towers = {stream: tower_of(n, stream) for stream, n in networks.items()}
-    both = {s: int(t.input_shape[1]) for s, t in towers.items()}
+    sizes = {s: int(t.input_shape[1]) for s, t in towers.items()}
     found = {}
     for role in ("r", "v") if work.has_validation else ("r",):
-        source = open_source(
-            work.data, work.manifest, training.split, role, work.run.flow, both
-        )
+        source = work.source(role, sizes)
         found[role] = features.cache_features(
             towers,
             source,
             work.towers_run.folder / "features" / key / f"{role}.tfrecord",
-            training.feature_views if role == "r" else 1,
+            training.feature_views if role == "r" or work.parts else 1,
             source.videos,
             "features of the " + {"r": "training", "v": "validation"}[role] + " videos",
         )
@@ -212,34 +251,48 @@ def train_fusion(work: Work) -> None:
     networks, digests = trained_towers(work)
     stage.checkpoints.begin(digests)
     cached = cached_features(work, networks, digests)
-    model = fitted_model(fusion_network(run), stage.stream_loss)
-    one_hot = labels_for(model, work.classes)
+    network = fusion_network(run)
+    if run.training.fusion_init == "towers":
+        for tower in networks.values():
+            models.copy_by_name(tower, network)  # the classifiers alone are shared
+    model = fitted_model(network, stage.stream_loss)
     shared: dict[str, Any] = {
         "segments": run.model.segments,
         "batch": stage.config.batch,
-        "one_hot": one_hot,
     }
+    trained_on = {"train": "r", "held_out": "v", "both": "rv"}[
+        run.training.fusion_videos
+    ]
 
     def batches(epoch: int) -> tf.data.Dataset:
         return features.training_features(
-            cached["r"],
+            [cached[role] for role in trained_on],
             run.model.streams,
             seed=run.training.seed,
             epoch=epoch,
+            mixup=stage.config.mixup,
+            targets=targets_for(model, work.classes, work.class_weights),
             **shared,
         )
 
     validation = None
-    if "v" in cached:
+    if "v" in cached and "v" not in trained_on:
         validation = features.validation_features(
-            cached["v"], run.model.streams, **shared
+            cached["v"],
+            run.model.streams,
+            targets=targets_for(model, work.classes),
+            **shared,
         )
     fit_stage(stage, model, batches, validation)
 
 
 def fusion_network(run: Run) -> keras.Model:
     """The part of the network behind the towers, from features (batch, T, C)."""
-    config = dataclasses.replace(run.model, dropout=run.training.fusion.dropout)
+    config = dataclasses.replace(
+        run.model,
+        dropout=run.training.fusion.dropout,
+        modality_dropout=run.training.modality_dropout,
+    )
     size = models.feature_size(run.model)
     return models.build_head(config, len(run.labels), size)
 
@@ -278,10 +331,14 @@ def train_end_to_end(work: Work) -> None:
 def end_to_end_network(work: Work) -> keras.Model:
     """The whole network with the dropout and freezing of its end-to-end stage."""
     config = work.run.training.end_to_end
-    network = models.build(
-        dataclasses.replace(work.run.model, dropout=config.dropout), work.classes
+    built = dataclasses.replace(
+        work.run.model,
+        dropout=config.dropout,
+        modality_dropout=work.run.training.modality_dropout,
     )
+    network = models.build(built, work.classes)
     for stream in work.run.model.streams:
         tower = tower_of(network, stream)
         models.freeze(tower, config.frozen, config.partial_batchnorm)
+        models.set_batchnorm_momentum(tower, config.batchnorm_momentum)
     return network

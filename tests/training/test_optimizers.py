@@ -1,11 +1,15 @@
-"""Schedules by hand-checked values."""
+"""Schedules and optimisers by hand-checked values."""
 
 import keras
 import numpy as np
 import pytest
 
 from stfn_keras.config import StageConfig
-from stfn_keras.training.optimizers import StageSchedule, make_optimizer
+from stfn_keras.training.optimizers import (
+    StageSchedule,
+    exchange_averages,
+    make_optimizer,
+)
 
 
 def rates(schedule, *steps):
@@ -35,22 +39,77 @@ def test_round_trip():
     assert rates(again, 0, 10, 40) == rates(schedule, 0, 10, 40)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
-def test_biases_and_normalisation_are_not_decayed(name):
-    """At rate 1 and gradient 0 a decay of 0.1 takes a tenth of the kernel alone."""
+def stepped(gradient, **settings):
+    """Weights of a model of ones after one step at rate 1, and the optimiser."""
     model = keras.Sequential(
         [keras.Input((2,)), keras.layers.Dense(2), keras.layers.BatchNormalization()]
     )
-    config = StageConfig(optimizer=name, rate=1.0, weight_decay=0.1, epochs=1)
-    optimizer = make_optimizer(config, steps_per_epoch=1)
+    optimizer = make_optimizer(StageConfig(rate=1.0, epochs=1, **settings), 1)
     weights = model.trainable_variables
     for weight in weights:
         weight.assign(np.ones(weight.shape))
     optimizer.build(weights)
-    optimizer.apply([np.zeros(w.shape, "float32") for w in weights])
-    values = {w.name: float(np.mean(w)) for w in weights}
+    optimizer.apply([np.full(w.shape, gradient, "float32") for w in weights])
+    return {w.name: float(np.mean(w)) for w in weights}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_biases_and_normalisation_are_not_decayed(name):
+    """At rate 1 and gradient 0 a decay of 0.1 takes a tenth of the kernel alone."""
+    values = stepped(0.0, optimizer=name, weight_decay=0.1)
     assert values.pop("kernel") == pytest.approx(0.9)
     assert values == {"bias": 1.0, "gamma": 1.0, "beta": 1.0}
+
+
+def test_adams_penalty_is_a_gradient():
+    """Adam's step has the size of the rate, whatever the gradient's."""
+    values = stepped(0.0, optimizer="adam", weight_decay=0.1)
+    assert values.pop("kernel") == pytest.approx(0.0, abs=1e-4)
+    assert values == {"bias": 1.0, "gamma": 1.0, "beta": 1.0}
+
+
+def test_the_penalty_is_added_after_clipping():
+    """A gradient of norm 1 after clipping, plus 0.5 times the weight."""
+    values = stepped(100.0, optimizer="sgd", weight_decay=0.5, clip_norm=1.0)
+    elements = 4 + 2 + 2 + 2
+    assert values["kernel"] == pytest.approx(1 - 1 / elements**0.5 - 0.5)
+    assert values["bias"] == pytest.approx(1 - 1 / elements**0.5)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_a_variable_may_have_its_own_rate(name):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    kernel, bias = model.trainable_variables
+    optimizer = make_optimizer(
+        StageConfig(optimizer=name, rate=0.1, epochs=1), 1, {kernel.path: 5.0}
+    )
+    before = [np.array(v) for v in (kernel, bias)]
+    optimizer.build([kernel, bias])
+    optimizer.apply([np.ones(v.shape, "float32") for v in (kernel, bias)])
+    moved = [b - np.array(v) for b, v in zip(before, (kernel, bias), strict=True)]
+    np.testing.assert_allclose(moved[0].item(), 0.5, rtol=1e-4)
+    np.testing.assert_allclose(moved[1].item(), 0.1, rtol=1e-4)
+
+
+def test_fit_leaves_the_weights_and_keeps_their_averages_apart():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    config = StageConfig(optimizer="sgd", rate=0.1, epochs=1, ema=0.5)
+    model.compile(make_optimizer(config, 4), "mse")
+    seen = []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(np.array(model.weights[0]))
+    )
+    x, y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
+    model.fit(x, y, batch_size=2, verbose=0, shuffle=False, callbacks=[watch])
+    average = seen[0]
+    for weight in seen[1:]:
+        average = 0.5 * average + 0.5 * weight
+    np.testing.assert_array_equal(model.weights[0], seen[-1])
+    exchange_averages(model)
+    np.testing.assert_allclose(model.weights[0], average, rtol=1e-5)
+    exchange_averages(model)
+    np.testing.assert_array_equal(model.weights[0], seen[-1])
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
@@ -61,4 +120,4 @@ def test_epochs_become_steps(name):
     optimizer = make_optimizer(config, steps_per_epoch=10)
     schedule = optimizer._learning_rate
     np.testing.assert_allclose(rates(schedule, 19, 20), [1.0, 0.1])
-    assert type(optimizer).__name__.lower() == name
+    assert type(optimizer).__name__.lower() == f"stage{name}"

@@ -1,0 +1,183 @@
+"""What longer training asks for: averages, held-out groups, patience, weights."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import small_model, small_training
+
+from stfn_keras.config import StageConfig, TowerStageConfig
+from stfn_keras.data.manifest import Manifest
+from stfn_keras.errors import UserError
+from stfn_keras.evaluation.scoring import trained_network
+from stfn_keras.training import loop, stages
+from stfn_keras.training.checks import check_settings
+from stfn_keras.training.train import train
+
+PIXELS = TowerStageConfig(epochs=3, batch=4, rate=1e-2, segments=2, scales=(1.0,))
+
+
+def work_of(run):
+    return stages.Work(run, *run.manifest(), run)
+
+
+def test_the_result_is_the_average_and_training_resumes_from_the_weights(
+    dataset, tmp_path, monkeypatch
+):
+    """An interrupted run ends with the averages of the undisturbed one."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    config = dataclasses.replace(PIXELS, ema=0.8)
+    settings = small_training(rgb=config, stages=("rgb",))
+    model = small_model(network="spatial")
+    whole = train(dataset, tmp_path / "whole", model, settings)
+
+    seen = []
+    original = loop._fit_epoch
+
+    def interrupted(*args):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(args)
+        return original(*args)
+
+    monkeypatch.setattr(loop, "_fit_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, tmp_path / "cut", model, settings)
+    monkeypatch.setattr(loop, "_fit_epoch", original)
+    cut = train(dataset, tmp_path / "cut", model, settings)
+    for a, b in zip(
+        trained_network(whole).get_weights(),
+        trained_network(cut).get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+    plain = small_training(rgb=dataclasses.replace(config, ema=0.0), stages=("rgb",))
+    other = train(dataset, tmp_path / "plain", model, plain)
+    differences = [
+        np.abs(a - b).max()
+        for a, b in zip(
+            trained_network(whole).get_weights(),
+            trained_network(other).get_weights(),
+            strict=True,
+        )
+    ]
+    assert max(differences) > 1e-3
+
+
+def test_held_out_groups_validate_and_training_stops_when_nothing_gets_better(
+    dataset, tmp_path
+):
+    """At rate 0 no epoch is better than the first."""
+    still = dataclasses.replace(PIXELS, epochs=9, rate=0.0, patience=2)
+    settings = small_training(rgb=still, stages=("rgb",), folds=3, fold=1)
+    run = train(dataset, tmp_path / "run", small_model(network="spatial"), settings)
+    history = pd.read_csv(run.folder / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["val_top1"].notna().all()
+    work = work_of(run)
+    assert work.checkpoints("rgb").result()[0].name == "epoch-0001.keras"
+    assert work.source("r", {"rgb": 16}).videos == 12 - len(work.parts.validation)
+
+
+def test_patience_without_validation_videos_is_refused(dataset, tmp_path):
+    manifest = Manifest.load(dataset)
+    test_only = dataclasses.replace(
+        manifest, shards=tuple(s for s in manifest.shards if s.roles != "v")
+    )
+    settings = small_training(fusion=StageConfig(patience=3))
+    with pytest.raises(UserError, match="--fusion_patience .*--folds=5"):
+        check_settings(small_model(), settings, test_only)
+    check_settings(small_model(), dataclasses.replace(settings, folds=3), test_only)
+
+
+def test_features_of_held_out_groups_are_cached_apart(dataset, trained, tmp_path):
+    """Towers of all groups have seen the held-out ones: another cache, other roles."""
+    settings = dataclasses.replace(
+        trained.training, folds=3, fold=2, stages=("fusion",)
+    )
+    run = train(dataset, tmp_path / "run", trained.model, settings, trained.folder)
+    parts = stages.Work(run, dataset, run.manifest()[1], trained).parts
+    caches = sorted(trained.folder.glob("features/*/*.json"))
+    assert len({path.parent for path in caches}) == 2
+    assert parts and len(parts.train) + len(parts.validation) == 12
+
+
+def test_the_fusion_may_train_on_videos_that_the_towers_never_saw(dataset, tmp_path):
+    settings = small_training(folds=3, fold=1, fusion_videos="held_out")
+    settings = dataclasses.replace(
+        settings, fusion=StageConfig(epochs=1, batch=1, rate=1e-2)
+    )
+    run = train(dataset, tmp_path / "run", small_model(), settings)
+    work = work_of(run)
+    model = loop.fitted_model(stages.fusion_network(run), 0.0)
+    loop.compile_stage(model, work.stage("fusion"), 1)
+    work.checkpoints("fusion").restore(model)
+    assert int(model.optimizer.iterations) == len(work.parts.validation)
+    history = pd.read_csv(run.folder / "history.csv").set_index("stage")
+    assert history.loc["rgb", "val_top1"].notna().all()
+    assert np.isnan(history.loc["fusion", "val_top1"])
+    with pytest.raises(UserError, match="--fusion_videos=both needs --folds"):
+        small_training(fusion_videos="both")
+
+
+def test_class_weights_weigh_the_loss(dataset, tmp_path, trained):
+    work = work_of(trained)
+    assert work.class_weights == ()
+    model = loop.fitted_model(stages.fusion_network(trained), 0.5)
+    labels, weights = loop.targets_for(model, 2, (0.5, 2.0))(1)
+    assert set(labels) == set(weights) == {"logits", "rgb_logits", "flow_logits"}
+    assert float(weights["logits"]) == 2.0
+    balanced = small_training(class_weights="balanced", stages=("rgb",))
+    run = train(dataset, tmp_path / "run", small_model(network="spatial"), balanced)
+    np.testing.assert_allclose(work_of(run).class_weights, (1.0, 1.0))
+
+
+def test_a_fusion_may_start_from_the_towers_classifiers(dataset, trained, tmp_path):
+    """Without epochs it is late fusion, where every temporal module is the identity."""
+    settings = dataclasses.replace(
+        trained.training,
+        stages=("fusion",),
+        fusion_init="towers",
+        fusion=StageConfig(epochs=0),
+    )
+    run = train(dataset, tmp_path / "run", trained.model, settings, trained.folder)
+    network = trained_network(run)
+    towers, _ = stages.trained_towers(work_of(trained))
+    for stream, tower in towers.items():
+        name = f"{stream}_logits"
+        for a, b in zip(
+            network.get_layer(name).get_weights(),
+            tower.get_layer(name).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+    with pytest.raises(UserError, match="--fusion_init=towers"):
+        check_settings(
+            small_model(network="feature_fusion"), settings, run.manifest()[1]
+        )
+
+
+def test_the_first_convolution_may_have_its_own_rate(dataset, tmp_path):
+    """At factor 0 it stays; the rest of the tower is trained."""
+    config = dataclasses.replace(PIXELS, epochs=1, first_rate=0.0)
+    model = small_model(network="spatial")
+    runs = [
+        train(
+            dataset,
+            tmp_path / str(epochs),
+            model,
+            small_training(
+                rgb=dataclasses.replace(config, epochs=epochs), stages=("rgb",)
+            ),
+        )
+        for epochs in (0, 1)
+    ]
+    towers = [stages.tower_of(trained_network(run), "rgb") for run in runs]
+    before, after = ([w for w in t.trainable_weights] for t in towers)
+    np.testing.assert_array_equal(before[0], after[0])
+    assert any(
+        np.abs(np.array(a) - np.array(b)).max() > 0
+        for a, b in zip(before[1:], after[1:], strict=True)
+    )
