@@ -68,6 +68,29 @@ def read(cls: type[Config], prefix: str = "", defaults: Any = None) -> Config:
     return cls(**values)
 
 
+def lines(config: Any, defaults: Any, prefix: str = "") -> list[str]:
+    """The flags that make `config` where `defaults` are the defaults: `--name=value`.
+
+    Args:
+        config: A dataclass as `read` makes it.
+        defaults: Another of its class; equal fields are left out.
+        prefix: As `define` was given.
+    """
+    found = []
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if "help" not in item.metadata or value == getattr(defaults, item.name):
+            continue
+        name = prefix + item.name
+        if isinstance(value, bool):
+            found.append(f"--{name}" if value else f"--no{name}")
+        else:
+            listed = isinstance(value, tuple)
+            text = ",".join(map(str, value)) if listed else str(value)
+            found.append(f"--{name}={text}")
+    return found
+
+
 def _parsed(name: str, annotation: Any) -> Any:
     value: Any = absl_flags.FLAGS[name].value
     if typing.get_origin(annotation) is not tuple:

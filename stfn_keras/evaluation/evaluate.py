@@ -15,6 +15,7 @@ from stfn_keras.evaluation.scoring import (
     trained_network,
     view_config,
 )
+from stfn_keras.training.finished import weights_digest
 from stfn_keras.training.run import Run
 from stfn_keras.training.stages import input_sizes
 
@@ -98,5 +99,6 @@ def evaluate(
         "views": views,
         "flow": run.flow,
         "data_digest": run.data_digest,
+        "weights_digest": weights_digest(run),
     }
     return write_report(report or run.folder / "report", scores, settings)

@@ -19,8 +19,9 @@ from stfn_keras.config import ModelConfig
 from stfn_keras.data.pipeline import view_batches
 from stfn_keras.data.source import Source
 from stfn_keras.errors import UserError
-from stfn_keras.files import read_json, written_aside
+from stfn_keras.files import written_aside
 from stfn_keras.training.checkpoint import load_weights
+from stfn_keras.training.finished import network_digest
 from stfn_keras.training.run import Run
 
 
@@ -69,7 +70,7 @@ class Scores:
 
 
 def shown_ids(keys: Iterable[bytes]) -> np.ndarray:
-    """Videos' ids as text: a file name need not be; its odd bytes become \\xNN."""
+    r"""Videos' ids as text; bytes of a file name that are no text become \xNN."""
     return np.array([key.decode("utf-8", "backslashreplace") for key in keys])
 
 
@@ -108,14 +109,9 @@ def trained_network(run: Run, model: ModelConfig | None = None) -> keras.Model:
     Raises:
         UserError: The run is not finished, or its network file is damaged.
     """
-    state = run.checkpoints / "model.json"
-    if not state.exists():
-        raise UserError(
-            f"the run {run.folder} has no finished network: run its train.py command "
-            "again to continue it"
-        )
+    digest = network_digest(run)
     network = models.build(model or run.model, len(run.labels))
-    load_weights(network, run.network_file, read_json(state, "a network")["sha256"])
+    load_weights(network, run.network_file, digest)
     return network
 
 

@@ -1,0 +1,55 @@
+"""A finished run's network file: its digest, and that of the weights inside.
+
+network_digest(Run.open(folder))  # of checkpoints/model.keras
+weights_digest(Run.open(folder))  # of its weights: an archive of the run has the same
+"""
+
+import contextlib
+import hashlib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from stfn_keras.errors import UserError
+from stfn_keras.files import read_json
+from stfn_keras.training.run import Run
+
+WEIGHTS = "model.weights.h5"  # where Keras keeps them inside a `.keras` file
+
+
+def network_digest(run: Run) -> str:
+    """The SHA-256 that a run's network file had when it was written.
+
+    Raises:
+        UserError: The run is not finished.
+    """
+    state = run.checkpoints / "model.json"
+    if not state.exists():
+        raise UserError(
+            f"the run {run.folder} has no finished network: run its train.py command "
+            "again to continue it"
+        )
+    return str(read_json(state, "the state of a network").get("sha256"))
+
+
+@contextlib.contextmanager
+def open_weights(network_file: Path) -> Iterator[IO[bytes]]:
+    """Give the HDF5 stream inside a `.keras` file.
+
+    Raises:
+        UserError: The file holds none.
+    """
+    try:
+        with zipfile.ZipFile(network_file) as file, file.open(WEIGHTS) as stream:
+            yield stream
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"expected a .keras file with weights: {network_file} ({error})"
+        ) from error
+
+
+def weights_digest(run: Run) -> str:
+    """The SHA-256 of the weights inside a finished run's network file."""
+    with open_weights(run.network_file) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
