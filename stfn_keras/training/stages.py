@@ -6,6 +6,7 @@ flow tower -+
 """
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +126,7 @@ def _fit_on_pixels(
     network: keras.Model,
     config: PixelStageConfig,
     segments: int,
+    fit: Callable[..., None] = fit_stage,
 ) -> None:
     """Run a stage that reads snippets from the shards."""
     model = fitted_model(network, stage.stream_loss)
@@ -153,7 +155,7 @@ def _fit_on_pixels(
             batch=config.batch,
         )
         validation = views.map(lambda inputs, about: (inputs, *plain(about["label"])))
-    fit_stage(stage, model, batches, validation)
+    fit(stage, model, batches, validation)
 
 
 def tower_network(run: Run, stream: str) -> keras.Model:
@@ -173,8 +175,12 @@ def tower_of(network: keras.Model, stream: str) -> keras.Model:
     return network.get_layer(f"{stream}_features").layer
 
 
-def train_tower(work: Work, stream: str) -> None:
-    """Train one tower with its classifier on single snippets."""
+def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -> None:
+    """Train one tower with its classifier on single snippets.
+
+    `fit` is called as `fit_stage` is; another one may do something else with the
+    stage, as the rate finder does.
+    """
     run, stage = work.run, work.stage(stream)
     network = tower_network(run, stream)
     tower = tower_of(network, stream)
@@ -190,7 +196,7 @@ def train_tower(work: Work, stream: str) -> None:
         first = models.weighted_layers(tower)[0]
         factors = {v.path: config.first_rate for v in first.trainable_variables}
         stage = dataclasses.replace(stage, rate_factors=factors)
-    _fit_on_pixels(work, stage, network, config, config.segments)
+    _fit_on_pixels(work, stage, network, config, config.segments, fit)
 
 
 def trained_towers(work: Work) -> tuple[dict[str, keras.Model], dict[str, str]]:
@@ -245,8 +251,8 @@ def cached_features(
     return found
 
 
-def train_fusion(work: Work) -> None:
-    """Train the temporal and fusion part on cached features."""
+def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
+    """Train the temporal and fusion part on cached features; `fit` as for a tower."""
     run, stage = work.run, work.stage("fusion")
     networks, digests = trained_towers(work)
     stage.checkpoints.begin(digests)
@@ -283,7 +289,7 @@ def train_fusion(work: Work) -> None:
             targets=targets_for(model, work.classes),
             **shared,
         )
-    fit_stage(stage, model, batches, validation)
+    fit(stage, model, batches, validation)
 
 
 def fusion_network(run: Run) -> keras.Model:
