@@ -4,8 +4,9 @@
     inputs, labels = mixed(inputs, labels, alpha=0.2, seed=tf.constant([0, 3]))
 
 One share and one partner per video serve all its segments and both streams (T: Zhang
-et al. 2018; a share per video instead of one per batch is C). Pixels and flow codes stay
-uint8: a blend of codes is the code of the blended motion. Features are blended likewise.
+et al. 2018; a share per video instead of one per batch is C). Pixels and flow codes
+stay uint8: a blend of codes is the code of the blended motion. Features are blended
+likewise.
 """
 
 import tensorflow as tf
@@ -43,7 +44,9 @@ def _blended(values: tf.Tensor, partners: tf.Tensor, shares: tf.Tensor) -> tf.Te
         index, partner, share = about
         here, there = (tf.cast(values[k], tf.float32) for k in (index, partner))
         both = share * here + (1.0 - share) * there
-        return tf.cast(tf.round(both) if values.dtype == tf.uint8 else both, values.dtype)
+        return tf.cast(
+            tf.round(both) if values.dtype == tf.uint8 else both, values.dtype
+        )
 
     return tf.map_fn(
         blend,

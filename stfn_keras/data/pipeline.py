@@ -14,11 +14,14 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from stfn_keras.config import PixelStageConfig
+from stfn_keras.data.mixing import mixed_batches
 from stfn_keras.data.sampling import fixed_positions, segment_bounds
 from stfn_keras.data.source import Source, parse, take
 from stfn_keras.data.stream import SHARDS_AT_ONCE, records
 from stfn_keras.errors import UserError
 from stfn_keras.video import mosaic, view
+from stfn_keras.video.augment import augmented
 
 SHUFFLE_BUFFER = 512  # videos, as encoded drawn snippets
 
@@ -81,10 +84,10 @@ def training_batches(
     batch: int,
     seed: int,
     epoch: int,
-    scales: tuple[float, ...],
+    augment: PixelStageConfig,
     transform: Callable[[dict, tf.Tensor], tuple],
 ) -> tf.data.Dataset:
-    """One epoch of training batches: random snippets, crops and mirror images.
+    """One epoch of training batches: random snippets, crops, mirror images and more.
 
     Args:
         source: The training shards.
@@ -93,8 +96,10 @@ def training_batches(
             only one: batch statistics of a few videos do harm.
         seed: Seed of the run.
         epoch: Number of the epoch; with `seed` it fixes every draw.
-        scales: Sides of the crops over the short side.
-        transform: Maps (inputs, label) of one video to what the network is fitted on.
+        augment: The stage's `scales`, `randaugment`, `magnitude`, `erase` and `mixup`;
+            the rest of its settings is not read.
+        transform: Maps (inputs, label) of one video to what the network is fitted on:
+            (inputs, labels) or (inputs, labels, weights), dicts where mixup is on.
 
     Returns:
         Batches of `transform`'s results; inputs uint8 (batch, T, H, W, C).
@@ -115,11 +120,18 @@ def training_batches(
             video["height"],
             video["width"],
             tf.random.experimental.stateless_fold_in(state, 1),
-            scales,
+            augment.scales,
             flip,
         )
-        inputs = look(source, video, [crop], segments)
-        return transform({k: v[0] for k, v in inputs.items()}, video["label"])
+        views = look(source, video, [crop], segments)
+        inputs = augmented(
+            {stream: images[0] for stream, images in views.items()},
+            tf.random.experimental.stateless_fold_in(state, 2),
+            operations=augment.randaugment,
+            magnitude=augment.magnitude,
+            erase=augment.erase,
+        )
+        return transform(inputs, video["label"])
 
     data = records(source, order, cycle=SHARDS_AT_ONCE).enumerate()
     data = data.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
@@ -127,6 +139,7 @@ def training_batches(
     data = data.shuffle(buffer, seed=seed * 1_000_003 + epoch)
     data = data.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
     data = data.batch(batch, drop_remainder=source.videos >= batch)
+    data = mixed_batches(data, augment.mixup, seed, epoch)
     return counted(data, max(source.videos // batch, 1)).prefetch(tf.data.AUTOTUNE)
 
 

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import small_model, small_training
 
+from stfn_keras.config import PixelStageConfig
 from stfn_keras.data import pipeline
 from stfn_keras.data.manifest import Manifest, Shard, check_match
 from stfn_keras.data.records import RecordWriter, encode_example
@@ -109,7 +110,8 @@ def assert_equal(one, other):
 def test_training_batches_are_the_same_bits(layouts, sizes):
     def batches(source, epoch):
         return pipeline.training_batches(
-            source, segments=2, batch=2, seed=3, epoch=epoch, scales=(1.0, 0.75),
+            source, segments=2, batch=2, seed=3, epoch=epoch,
+            augment=PixelStageConfig(scales=(1.0, 0.75)),
             transform=lambda inputs, label: (inputs, label),
         )  # fmt: skip
 

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from stfn_keras.config import PixelStageConfig
 from stfn_keras.data import pipeline
 from stfn_keras.data.manifest import Manifest
-from stfn_keras.data.source import open_source
+from stfn_keras.data.sampling import segment_bounds
+from stfn_keras.data.source import open_source, parse, take
+from stfn_keras.data.stream import SHARDS_AT_ONCE, records
 from stfn_keras.errors import UserError
+from stfn_keras.video import view
 
 SIZES = {"rgb": 16, "flow": 12}
 
@@ -24,10 +28,21 @@ def open_role(folder, role, sizes=SIZES, **changes):
     return open_source(folder, manifest, 1, role, "dis", sizes)
 
 
-def train(source, epoch=0, seed=0, batch=4):
+PLAIN = PixelStageConfig(scales=(1.0, 0.75))
+ALL = dataclasses.replace(PLAIN, randaugment=2, magnitude=9.0, erase=0.5, mixup=0.4)
+
+
+def train(source, epoch=0, seed=0, batch=4, augment=PLAIN):
     return pipeline.training_batches(
-        source, segments=3, batch=batch, seed=seed, epoch=epoch, scales=(1.0, 0.75),
+        source, segments=3, batch=batch, seed=seed, epoch=epoch, augment=augment,
         transform=lambda inputs, label: (inputs, label),
+    )  # fmt: skip
+
+
+def train_one_hot(source, epoch=0, augment=ALL):
+    return pipeline.training_batches(
+        source, segments=3, batch=4, seed=0, epoch=epoch, augment=augment,
+        transform=lambda inputs, label: (inputs, {"logits": tf.one_hot(label, 2)}),
     )  # fmt: skip
 
 
@@ -154,3 +169,92 @@ def test_encoded_batches_keep_the_order_of_the_views(dataset):
     for (_, about), bundle in zip(views, encoded, strict=True):
         assert (about["id"] == bundle["id"]).numpy().all()
         assert bundle["rgb"].shape[1] == 3
+
+
+def plain_batch(source, epoch=0, seed=0):
+    """The only batch of an epoch, without what came after crops and mirror images."""
+    bounds = segment_bounds(source.manifest.snippets, 3)
+    order = np.random.default_rng([seed, epoch]).permutation(len(source.files))
+    fold = tf.random.experimental.stateless_fold_in
+    seeds = tf.constant([seed, epoch], tf.int64)
+    drawn = []
+    for index, record in records(source, order, cycle=SHARDS_AT_ONCE).enumerate():
+        state = fold(seeds, index)
+        video = parse(source, record)
+        video = take(video, pipeline.draw_positions(bounds, state))
+        shape = video["height"], video["width"]
+        crop = view.random_crop(*shape, fold(state, 1), PLAIN.scales, True)
+        drawn.append(pipeline.look(source, video, [crop], 3))
+    return {key: np.concatenate([v[key] for v in drawn]) for key in ("rgb", "flow")}
+
+
+def rows(images):
+    """The videos of a batch in an order of their own."""
+    return sorted(np.asarray(video).tobytes() for video in images)
+
+
+def test_without_augmentation_batches_are_what_they_always_were(dataset):
+    source = open_role(dataset, "r")
+    ((found, _),) = train(source, batch=12)
+    expected = plain_batch(source)
+    for stream, images in found.items():
+        assert rows(images) == rows(expected[stream])
+
+
+@pytest.mark.parametrize("setting", ["randaugment", "erase", "mixup"])
+def test_each_augmentation_changes_both_streams_of_the_batches(dataset, setting):
+    source = open_role(dataset, "r")
+    augment = dataclasses.replace(PLAIN, **{setting: getattr(ALL, setting)})
+    augmented = list(train_one_hot(source, augment=augment))
+    for stream in ("rgb", "flow"):
+        plain = train_one_hot(source, augment=PLAIN)
+        assert any(
+            (a[stream] != b[stream]).numpy().any()
+            for (a, _), (b, _) in zip(augmented, plain, strict=True)
+        )
+
+
+def test_augmented_batches_keep_shapes_types_and_their_number(dataset):
+    data = train_one_hot(open_role(dataset, "r"))
+    assert data.cardinality() == 3
+    for inputs, labels in data:
+        assert inputs["rgb"].shape == (4, 3, 16, 16, 3)
+        assert inputs["flow"].shape == (4, 3, 12, 12, 4)
+        assert inputs["rgb"].dtype == inputs["flow"].dtype == tf.uint8
+        np.testing.assert_allclose(tf.reduce_sum(labels["logits"], 1), 1.0, atol=1e-6)
+    assert data.element_spec[0]["rgb"].shape[1:] == (3, 16, 16, 3)
+
+
+def test_augmented_batches_are_fixed_by_seed_and_epoch(dataset):
+    source = open_role(dataset, "r")
+    once, again, later = (list(train_one_hot(source, epoch)) for epoch in (1, 1, 2))
+    for (a, la), (b, lb) in zip(once, again, strict=True):
+        np.testing.assert_array_equal(a["rgb"], b["rgb"])
+        np.testing.assert_array_equal(a["flow"], b["flow"])
+        np.testing.assert_array_equal(la["logits"], lb["logits"])
+    assert any(
+        (a["rgb"] != b["rgb"]).numpy().any()
+        for (a, _), (b, _) in zip(once, later, strict=True)
+    )
+
+
+def test_one_stream_gets_what_it_gets_beside_the_other(dataset):
+    """The two towers' stages see the same draws: crops, operations, partners."""
+    both = list(train_one_hot(open_role(dataset, "r")))
+    for stream in ("rgb", "flow"):
+        source = open_role(dataset, "r", {stream: SIZES[stream]})
+        for (alone, _), (beside, _) in zip(train_one_hot(source), both, strict=True):
+            np.testing.assert_array_equal(alone[stream], beside[stream])
+
+
+def test_unmirrored_data_stay_unmirrored_under_augmentation(dataset):
+    """With --noflip left stays left: no operation turns a motion's direction about."""
+    augment = dataclasses.replace(ALL, mixup=0.0, erase=0.0)
+    signs = set()
+    for epoch in range(4):
+        source = open_role(dataset, "r", {"flow": 12}, flip=False)
+        for inputs, labels in train(source, epoch, augment=augment):
+            codes = inputs["flow"].numpy()[..., 0].astype(int) - 128
+            u = codes.sum(axis=(1, 2, 3))
+            signs |= set(zip(np.sign(u), labels.numpy(), strict=True))
+    assert signs == {(-1, 0), (1, 1)}

@@ -20,6 +20,7 @@ from conftest import small_model, small_training
 from small_dataset import write_dataset
 
 from stfn_keras import storage
+from stfn_keras.config import PixelStageConfig
 from stfn_keras.data import direct, pipeline
 from stfn_keras.data.manifest import Manifest, Shard
 from stfn_keras.data.records import RecordWriter, read_records
@@ -73,7 +74,8 @@ def source_of(folder, role="r"):
 
 def batches(source, epoch=0):
     return pipeline.training_batches(
-        source, segments=3, batch=4, seed=1, epoch=epoch, scales=(1.0, 0.75),
+        source, segments=3, batch=4, seed=1, epoch=epoch,
+        augment=PixelStageConfig(scales=(1.0, 0.75)),
         transform=lambda inputs, label: (inputs["rgb"], inputs["flow"], label),
     )  # fmt: skip
 
