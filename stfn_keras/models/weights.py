@@ -130,22 +130,22 @@ def set_batchnorm_momentum(tower: keras.Model, momentum: float) -> None:
             layer.momentum = momentum
 
 
-def _leaves(layer: keras.layers.Layer, path: str) -> dict[str, keras.layers.Layer]:
+def leaves(layer: keras.layers.Layer, path: str) -> dict[str, keras.layers.Layer]:
     """Return the layers with weights below a layer by path, wrappers seen through."""
     if isinstance(layer, keras.layers.Wrapper):
-        return _leaves(layer.layer, path)
+        return leaves(layer.layer, path)
     if not isinstance(layer, keras.Model):
         return {path: layer}
-    leaves: dict[str, keras.layers.Layer] = {}
+    found: dict[str, keras.layers.Layer] = {}
     for inner in weighted_layers(layer):
-        leaves |= _leaves(inner, f"{path}/{inner.name}")
-    return leaves
+        found |= leaves(inner, f"{path}/{inner.name}")
+    return found
 
 
 def _pairs(source: keras.layers.Layer, target: keras.layers.Layer) -> list[tuple]:
     """Pair the layers below two layers of one name, or raise UserError."""
-    sources = _leaves(source, target.name)
-    targets = _leaves(target, target.name)
+    sources = leaves(source, target.name)
+    targets = leaves(target, target.name)
     if sources.keys() != targets.keys():
         odd = sorted(sources.keys() ^ targets.keys())
         raise UserError(

@@ -43,13 +43,18 @@ def open_weights(network_file: Path) -> Iterator[IO[bytes]]:
     try:
         with zipfile.ZipFile(network_file) as file, file.open(WEIGHTS) as stream:
             yield stream
-    except (KeyError, zipfile.BadZipFile) as error:
+    except (FileNotFoundError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(
             f"expected a .keras file with weights: {network_file} ({error})"
         ) from error
 
 
 def weights_digest(run: Run) -> str:
-    """The SHA-256 of the weights inside a finished run's network file."""
+    """The SHA-256 of the weights inside a finished run's network file.
+
+    Raises:
+        UserError: The run is not finished.
+    """
+    network_digest(run)
     with open_weights(run.network_file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
