@@ -31,6 +31,11 @@ def define_flags() -> None:
     absl_flags.DEFINE_string(
         "towers_from", None, "take the finished towers of this run"
     )
+    define_settings()
+
+
+def define_settings() -> None:
+    """Define the flags of data, network and stages, which other commands share."""
     flags.define(CacheConfig)
     flags.define(VerifyConfig)
     flags.define(ModelConfig)

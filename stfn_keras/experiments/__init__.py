@@ -1,0 +1,1 @@
+"""Several trainings as one experiment: ablations, splits and seeds, and their tests."""
