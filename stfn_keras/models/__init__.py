@@ -12,9 +12,13 @@ A network is a functional model; `endpoints` names the tensors inside it.
 
 from stfn_keras.models.fusion import SpatioTemporalFusion
 from stfn_keras.models.logits_fusion import LogitsFusion
+from stfn_keras.models.modality_dropout import ModalityDropout
 from stfn_keras.models.network import build, build_head, endpoints
 from stfn_keras.models.preprocessing import Preprocess
 from stfn_keras.models.res_inception import TemporalResInception
+from stfn_keras.models.segment_attention import SegmentAttention
+from stfn_keras.models.segment_position import SegmentPosition
+from stfn_keras.models.temporal_mlp import TemporalMLP
 from stfn_keras.models.time_distributed import TimeDistributed
 from stfn_keras.models.towers import (
     TOWERS,
@@ -27,6 +31,7 @@ from stfn_keras.models.weight_files import weighted_layers
 from stfn_keras.models.weights import (
     copy_by_name,
     freeze,
+    leaves,
     load_tower_weights,
     set_batchnorm_momentum,
 )
@@ -34,8 +39,12 @@ from stfn_keras.models.weights import (
 __all__ = [
     "TOWERS",
     "LogitsFusion",
+    "ModalityDropout",
     "Preprocess",
+    "SegmentAttention",
+    "SegmentPosition",
     "SpatioTemporalFusion",
+    "TemporalMLP",
     "TemporalResInception",
     "TimeDistributed",
     "build",
@@ -47,6 +56,7 @@ __all__ = [
     "freeze",
     "input_channels",
     "input_size",
+    "leaves",
     "load_tower_weights",
     "set_batchnorm_momentum",
     "weighted_layers",

@@ -4,14 +4,16 @@ from typing import Any
 
 import keras
 
-from stfn_keras.config import DIRECTIONS, FUSIONS, RESIDUALS
+from stfn_keras.config import DIRECTIONS, FUSIONS, RESIDUALS, TEMPORALS
 from stfn_keras.models.res_inception import TemporalResInception
+from stfn_keras.models.temporal_mlp import TemporalMLP
 
 MERGES = {
     "average": keras.layers.Average,
     "maximum": keras.layers.Maximum,
     "multiply": keras.layers.Multiply,
 }
+MODULES: dict[str, Any] = {"res_inception": TemporalResInception, "mlp": TemporalMLP}
 
 
 @keras.saving.register_keras_serializable(package="stfn_keras")
@@ -33,6 +35,8 @@ class SpatioTemporalFusion(keras.layers.Layer):
         residual: What the shortcuts carry (C): `fused` is f itself, `own` is the
             stream's own input, so that fusion enters the branches only.
         width: Channels of each branch of the res-inceptions; 0 is a quarter.
+        temporal: `res_inception` (P), or `mlp`, as many weights without time (C).
+        zero_init: Start both as the identity of their shortcuts (C).
 
     Input shape:
         A list of two tensors `(batch, time, channels)`: appearance and motion.
@@ -52,6 +56,8 @@ class SpatioTemporalFusion(keras.layers.Layer):
         fusion: str = "average",
         residual: str = "fused",
         width: int = 0,
+        temporal: str = "res_inception",
+        zero_init: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -59,6 +65,7 @@ class SpatioTemporalFusion(keras.layers.Layer):
             ("direction", direction, DIRECTIONS),
             ("fusion", fusion, FUSIONS),
             ("residual", residual, RESIDUALS),
+            ("temporal", temporal, TEMPORALS),
         ):
             if value not in choices:
                 raise ValueError(
@@ -68,6 +75,8 @@ class SpatioTemporalFusion(keras.layers.Layer):
         self.fusion = fusion
         self.residual = residual
         self.width = width
+        self.temporal = temporal
+        self.zero_init = zero_init
 
     def build(self, input_shape: Any) -> None:
         """Create the fusion and both res-inceptions."""
@@ -79,8 +88,9 @@ class SpatioTemporalFusion(keras.layers.Layer):
             )
         dtype = self.dtype_policy
         self.merge = MERGES[self.fusion](dtype=dtype, name="merge")
-        self.rgb = TemporalResInception(self.width, dtype=dtype, name="rgb")
-        self.flow = TemporalResInception(self.width, dtype=dtype, name="flow")
+        module, options = MODULES[self.temporal], (self.width, self.zero_init)
+        self.rgb = module(*options, dtype=dtype, name="rgb")
+        self.flow = module(*options, dtype=dtype, name="flow")
         self.merge.build([rgb, flow])
         self.rgb.build(rgb)
         self.flow.build(flow)
@@ -111,4 +121,6 @@ class SpatioTemporalFusion(keras.layers.Layer):
             "fusion": self.fusion,
             "residual": self.residual,
             "width": self.width,
+            "temporal": self.temporal,
+            "zero_init": self.zero_init,
         }

@@ -4,6 +4,11 @@ model = build(ModelConfig(tower="tiny"), classes=10)
 model({"rgb": ..., "flow": ...})["scores"]  # (batch, 10)
 
 Inputs are uint8; all scaling happens inside the towers.
+
+The networks of independent segments (`spatial`, `temporal`, `late_fusion`) have no
+temporal part: they ignore `temporal`, `zero_init`, `feature_norm`, `position`,
+`aggregate` and `modality_dropout`, since a fusion network's towers are trained as such
+networks from the same configuration. `late_fusion` heeds `combination`.
 """
 
 from typing import Any
@@ -11,13 +16,20 @@ from typing import Any
 import keras
 
 from stfn_keras.config import ModelConfig
-from stfn_keras.models.fusion import MERGES, SpatioTemporalFusion
+from stfn_keras.models.fusion import MERGES, MODULES, SpatioTemporalFusion
 from stfn_keras.models.logits_fusion import LogitsFusion
-from stfn_keras.models.res_inception import TemporalResInception
+from stfn_keras.models.modality_dropout import ModalityDropout
+from stfn_keras.models.segment_attention import SegmentAttention
+from stfn_keras.models.segment_position import SegmentPosition
 from stfn_keras.models.time_distributed import TimeDistributed
 from stfn_keras.models.towers import build_tower, input_channels, input_size
 
 Tensors = dict[str, Any]
+POOLINGS: dict[str, Any] = {
+    "mean": keras.layers.GlobalAveragePooling1D,
+    "max": keras.layers.GlobalMaxPooling1D,
+    "attention": SegmentAttention,
+}
 
 
 def build(config: ModelConfig, classes: int) -> keras.Model:
@@ -79,9 +91,9 @@ def endpoints(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Name the tensors inside a network that one may want to look at.
 
     They are, as far as the network has them, `rgb_features` and `flow_features`
-    (the towers' outputs), `rgb_dynamics` and `flow_dynamics`, `fusion_1_rgb`,
-    `fusion_1_flow` ..., `fused`, `rgb_pooled`, `rgb_logits` ..., `logits` and
-    `scores`.
+    (the towers' outputs), `rgb_norm`, `rgb_position` ..., `rgb_dynamics` and
+    `flow_dynamics`, `fusion_1_rgb`, `fusion_1_flow` ..., `fused`, `rgb_pooled`,
+    `rgb_logits` ..., `logits` and `scores`.
 
     Args:
         model: From `build` or `build_head`, also when loaded from a file.
@@ -93,7 +105,7 @@ def endpoints(model: keras.Model) -> dict[str, keras.KerasTensor]:
     for layer in model.layers:
         if isinstance(layer, SpatioTemporalFusion):
             points[f"{layer.name}_rgb"], points[f"{layer.name}_flow"] = layer.output
-        elif layer.name not in ("rgb", "flow"):
+        elif layer.name not in ("rgb", "flow", "modality_dropout"):
             points[layer.name] = layer.output
     return points
 
@@ -107,7 +119,9 @@ def _classify(config: ModelConfig, classes: int, features: Tensors) -> Tensors:
     heads = {stream: _head(config, classes, x, stream) for stream, x in streams.items()}
     outputs = {}
     if len(heads) == 2:
-        fusion = LogitsFusion(config.flow_weight, dtype="float32", name="logits")
+        fusion = LogitsFusion(
+            config.flow_weight, config.combination, dtype="float32", name="logits"
+        )
         logits = fusion([heads["rgb"], heads["flow"]])
         outputs = {f"{stream}_logits": head for stream, head in heads.items()}
     else:
@@ -119,9 +133,10 @@ def _classify(config: ModelConfig, classes: int, features: Tensors) -> Tensors:
 
 def _dynamics(config: ModelConfig, features: Tensors) -> Tensors:
     """Build the temporal part: (batch, segments, features) each, in and out."""
+    module, options = MODULES[config.temporal], (config.width, config.zero_init)
     x = {
-        stream: TemporalResInception(config.width, name=f"{stream}_dynamics")(tensor)
-        for stream, tensor in features.items()
+        stream: module(*options, name=f"{stream}_dynamics")(tensor)
+        for stream, tensor in _placed(config, features).items()
     }
     pair = [x["rgb"], x["flow"]]
     if config.network == "feature_fusion":
@@ -132,14 +147,32 @@ def _dynamics(config: ModelConfig, features: Tensors) -> Tensors:
             config.fusion,
             config.residual,
             config.width,
+            config.temporal,
+            config.zero_init,
             name=f"fusion_{block}",
         )(pair)
     return {"rgb": pair[0], "flow": pair[1]}
 
 
+def _placed(config: ModelConfig, features: Tensors) -> Tensors:
+    """Build what stands before the temporal part, each as far as it is asked for."""
+    x = dict(features)
+    for stream in x:
+        if config.feature_norm == "layer":
+            norm = keras.layers.LayerNormalization(name=f"{stream}_norm")
+            x[stream] = norm(x[stream])
+        if config.position:
+            x[stream] = SegmentPosition(name=f"{stream}_position")(x[stream])
+    if config.modality_dropout:
+        layer = ModalityDropout(config.modality_dropout, name="modality_dropout")
+        x["rgb"], x["flow"] = layer([x["rgb"], x["flow"]])
+    return x
+
+
 def _head(config: ModelConfig, classes: int, x: Any, name: str) -> keras.KerasTensor:
-    """Build mean over time, dropout and classifier: (batch, classes), float32."""
-    pooled = keras.layers.GlobalAveragePooling1D(dtype="float32", name=f"{name}_pooled")
+    """Build pooling over time, dropout and classifier: (batch, classes), float32."""
+    aggregate = "mean" if config.is_consensus else config.aggregate
+    pooled = POOLINGS[aggregate](dtype="float32", name=f"{name}_pooled")
     dropout = keras.layers.Dropout(
         config.dropout, dtype="float32", name=f"{name}_dropout"
     )

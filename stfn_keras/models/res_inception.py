@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from stfn_keras.models.layer_scale import LayerScale
+
 KERNELS = (2, 3, 4, 5)  # steps, of which each is a segment (P)
 
 
@@ -25,6 +27,11 @@ class TemporalResInception(keras.layers.Layer):
         width: Channels of each branch; 0 takes a quarter of the input's. When the
             branches together do not give the input's channels, a 1x1 projection
             brings them there.
+        zero_init: Start as the identity (T: Goyal et al. 2017, section 5.1; the form
+            is C): the projection starts at zero, or, where there is none, a factor
+            per channel behind the branches does. The batch normalisations' own
+            factors could not: the ReLU that follows hands no gradient back where
+            its input is exactly 0, and the branch would stay silent for ever.
 
     Input shape:
         `(batch, time, channels)`, or a list of two such tensors: the input of the
@@ -39,11 +46,12 @@ class TemporalResInception(keras.layers.Layer):
     (2, 7, 64)
     """
 
-    def __init__(self, width: int = 0, **kwargs: Any) -> None:
+    def __init__(self, width: int = 0, zero_init: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if width < 0:
             raise ValueError(f"`width` must be 0 or more. Received: {width}")
         self.width = width
+        self.zero_init = zero_init
 
     def build(self, input_shape: Any) -> None:
         """Create the branches for the input's number of channels."""
@@ -79,12 +87,19 @@ class TemporalResInception(keras.layers.Layer):
             self.normalizations.append(normalization)
         self.concatenate = keras.layers.Concatenate(dtype=dtype, name="concatenate")
 
-        self.projection = None
+        self.projection = self.scale = None
         if width * len(KERNELS) != channels:
             self.projection = keras.layers.Conv1D(
-                channels, 1, dtype=dtype, name="projection"
+                channels,
+                1,
+                kernel_initializer="zeros" if self.zero_init else "glorot_uniform",
+                dtype=dtype,
+                name="projection",
             )
             self.projection.build((*shape[:-1], width * len(KERNELS)))
+        elif self.zero_init:
+            self.scale = LayerScale(0.0, dtype=dtype, name="scale")
+            self.scale.build(shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Add the branches' outputs to the shortcut."""
@@ -100,6 +115,8 @@ class TemporalResInception(keras.layers.Layer):
         dynamics = self.concatenate(branches)  # (batch, time, 4 * width)
         if self.projection is not None:
             dynamics = self.projection(dynamics)  # (batch, time, channels)
+        if self.scale is not None:
+            dynamics = self.scale(dynamics)
         return shortcut + dynamics
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
@@ -110,4 +127,5 @@ class TemporalResInception(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """Return what the layer is rebuilt from."""
-        return {**super().get_config(), "width": self.width}
+        config = {"width": self.width, "zero_init": self.zero_init}
+        return {**super().get_config(), **config}
