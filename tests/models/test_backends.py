@@ -16,7 +16,13 @@ from stfn_keras import models
 from stfn_keras.config import ModelConfig
 
 assert keras.backend.backend() == "jax"
-config = ModelConfig(tower="tiny", segments=2, rgb_size=16, pairs=1, blocks=1)
+config = ModelConfig(
+    tower="tiny", segments=2, rgb_size=16, pairs=1, blocks=1, zero_init=True,
+    feature_norm="layer", position=True, aggregate="attention", combination="softmax",
+    modality_dropout=0.5,
+)
+mlp = models.TemporalMLP()
+assert mlp(np.ones((1, 2, 8), "float32")).shape == (1, 2, 8)
 model = models.build(config, classes=3)
 models.freeze(model.get_layer("rgb_features").layer, 0.5, True)
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
