@@ -9,6 +9,7 @@ Training and validation are two logs of one stage, so that their curves share a 
 Pictures are few and small, whatever the stage's length: event files stay small.
 """
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from stfn_keras.figures import as_pixels, confusion_figure
 from stfn_keras.training.snippets_picture import snippets_figure
 
 PICTURES = 6  # about so often a stage shows pictures, evenly spread, and at its end
+PICTURE_SECONDS = 10.0  # at least, between two times before the end
 MOST_PICTURES = 2 * PICTURES  # of one kind that a board writes, whoever asks
 CONFUSION_DPI = 72
 TRAINING_BATCHES = 8  # counted in a confusion matrix where nothing validates
@@ -40,6 +42,7 @@ class StageBoard:
         self._labels = tuple(labels)
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._shown: dict[str, int] = {}
+        self._rested_from = time.monotonic()
 
     def __enter__(self) -> "StageBoard":
         return self
@@ -49,9 +52,16 @@ class StageBoard:
             writer.close()
 
     def due(self, epoch: int, epochs: int) -> bool:
-        """Whether pictures are due after an epoch, counted from 1, of so many."""
+        """Whether pictures are due after an epoch, counted from 1, of so many.
+
+        They are at the stage's end, at its start and now and then between; a stage of
+        seconds shows them at its end alone.
+        """
+        if epoch == epochs:
+            return True
         every = -(-epochs // PICTURES)
-        return epoch == epochs or epoch % every == 1 % every
+        rested = time.monotonic() - self._rested_from >= PICTURE_SECONDS
+        return rested and epoch % every == 1 % every
 
     def scalars(self, row: dict[str, Any], epoch: int) -> None:
         """Write an epoch's numbers; what is no number is passed over.
@@ -117,6 +127,7 @@ class StageBoard:
             validation: The same, if there is any.
             epoch: Counted from 1.
         """
+        self._rested_from = time.monotonic()
         for inputs, targets, *_ in training.take(1):
             self.snippets(inputs, targets["logits"], epoch)
         counted = training.take(TRAINING_BATCHES) if validation is None else validation

@@ -137,12 +137,12 @@ def _draw_top1(axes: plt.Axes, rows: pd.DataFrame) -> None:
     _legend(axes, handlelength=1.2, columnspacing=1.2, **above)
 
 
-def short_rate(rate: float) -> str:
-    """A learning rate as one writes it: 0.003 is 3e-3."""
+def short_rate(rate: float, figures: int = 3) -> str:
+    """A learning rate as one writes it, to so many figures: 0.003 is 3e-3."""
     if rate <= 0.0:
         return f"{rate:g}"
-    figures, power = f"{rate:.2e}".split("e")
-    return f"{float(figures):g}e{int(power)}" if int(power) else f"{float(figures):g}"
+    digits, power = f"{rate:.{figures - 1}e}".split("e")
+    return f"{float(digits):g}e{int(power)}" if int(power) else f"{float(digits):g}"
 
 
 def _draw_rate(axes: plt.Axes, rows: pd.DataFrame) -> None:

@@ -49,8 +49,8 @@ class RangeTest:
                 "differ: try more --steps, a lower --low or a higher --high"
             )
         said = (
-            f"{stage}: --{stage}_rate={short_rate(self.suggested)}, where the loss "
-            f"falls fastest; it is lowest at {short_rate(self.lowest)}, stay below that"
+            f"{stage}: --{stage}_rate={short_rate(self.suggested, 2)}, where the loss "
+            f"falls fastest; the lowest is at {short_rate(self.lowest, 2)}: stay below"
         )
         if not self.diverged and self.lowest > 0.8 * self.rates[-1]:
             said += "; it still fell at --high: a higher one may show more"
@@ -111,15 +111,16 @@ def write(found: RangeTest, stage: str, out: Path) -> tuple[Path, Path]:
     axes.plot(found.rates, found.smoothed, color="#3b6ea5", lw=2, label="smoothed")
     if found.suggested is not None:
         axes.axvline(found.suggested, color="#c8553d", lw=1.5,
-                     label=f"suggested: {short_rate(found.suggested)}")  # fmt: skip
+                     label=f"suggested: {short_rate(found.suggested, 2)}")  # fmt: skip
         axes.axvspan(found.lowest, found.rates[-1], color="#c8553d", alpha=0.08, lw=0,
-                     label=f"too high: from {short_rate(found.lowest)}")  # fmt: skip
+                     label=f"too high: from {short_rate(found.lowest, 2)}")  # fmt: skip
     axes.set_xscale("log")
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda rate, _: short_rate(rate))
     axes.set_xlim(found.rates[0], found.rates[-1])
-    seen = np.concatenate([found.smoothed, found.losses[: len(found.losses) // 2]])
-    margin = 0.15 * (seen.max() - seen.min()) or 1.0
+    before = found.losses[found.rates <= found.lowest]
+    seen = np.concatenate([found.smoothed, before])
+    margin = 0.1 * (seen.max() - seen.min()) or 1.0
     axes.set_ylim(seen.min() - margin, seen.max() + margin)
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss")

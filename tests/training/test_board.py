@@ -73,12 +73,22 @@ def test_numbers_are_readable_while_the_stage_runs(tmp_path):
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 6, 7, 30, 80, 340])
-def test_pictures_are_due_at_the_start_and_the_end_and_seldom_between(tmp_path, epochs):
+def test_pictures_are_due_at_the_start_the_end_and_seldom_between(
+    tmp_path, epochs, monkeypatch
+):
+    monkeypatch.setattr(boards, "PICTURE_SECONDS", 0.0)
     board = StageBoard(tmp_path, "rgb", LABELS)
     due = [e for e in range(1, epochs + 1) if board.due(e, epochs)]
     assert due[0] == 1
     assert due[-1] == epochs
     assert len(due) <= boards.PICTURES + 1
+
+
+def test_a_stage_of_seconds_shows_pictures_at_its_end_alone(tmp_path, monkeypatch):
+    """An ablation has hundreds of such stages."""
+    monkeypatch.setattr(boards, "PICTURE_SECONDS", 1e9)
+    board = StageBoard(tmp_path, "fusion", LABELS)
+    assert [e for e in range(1, 31) if board.due(e, 30)] == [30]
 
 
 @pytest.mark.parametrize("streams", [("rgb", "flow"), ("rgb",), ("flow",)])
