@@ -1,7 +1,12 @@
-"""Train a network: `python train.py --data DIR --out RUN [--flagfile RECIPE]`."""
+"""Train a network: `python train.py --data DIR --out RUN [--flagfile RECIPE]`.
+
+With --splits=1,2,3 every split is trained, with --seeds=3 each of them three times, in
+runs of their own below --out, and evaluated: OUT/summary.csv has means and spread.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags as absl_flags
 
@@ -18,8 +23,10 @@ from stfn_keras.config import (
     TowerStageConfig,
     TrainingConfig,
 )
+from stfn_keras.config.experiment import RepeatConfig
 from stfn_keras.data.manifest import VerifyConfig
 from stfn_keras.data.remote import CacheConfig
+from stfn_keras.errors import UserError
 
 
 def define_flags() -> None:
@@ -28,9 +35,12 @@ def define_flags() -> None:
         "data", None, "dataset directory, or its address: s3://...", required=True
     )
     absl_flags.DEFINE_string("out", None, "run directory", required=True)
-    absl_flags.DEFINE_string(
-        "towers_from", None, "take the finished towers of this run"
+    absl_flags.DEFINE_list(
+        "towers_from",
+        [],
+        "take the finished towers of this run; with --splits, of a run for each",
     )
+    flags.define(RepeatConfig)
     define_settings()
 
 
@@ -61,21 +71,69 @@ def main(_: Sequence[str]) -> None:
     """Train, then say what comes next."""
     import_keras_quietly()
     from stfn_keras.data.source import open_data
+    from stfn_keras.training.run import Run
     from stfn_keras.training.train import train
 
     values = absl_flags.FLAGS
-    run = train(
-        open_data(values.data, flags.read(CacheConfig)),
-        Path(values.out),
-        flags.read(ModelConfig),
-        read_training(),
-        Path(values.towers_from) if values.towers_from else None,
-        flags.read(VerifyConfig),
-    )
+    model, training, verify = (
+        flags.read(ModelConfig), read_training(), flags.read(VerifyConfig),
+    )  # fmt: skip
+    repeated, towers = read_repeated(), [Path(p) for p in values.towers_from]
+    data = open_data(values.data, flags.read(CacheConfig))
+
+    def one(out: Path, training: TrainingConfig, towers: Path | None) -> Run:
+        return train(data, out, model, training, towers, verify)
+
+    out = Path(values.out)
+    if repeated.splits:
+        by_split = {Run.open(path).training.split: path for path in towers}
+        if len(by_split) < len(towers) or set(by_split) - set(repeated.splits):
+            raise UserError(
+                "--towers_from must name at most a run for each of --splits. Received "
+                f"runs of splits {', '.join(map(str, sorted(by_split)))}"
+            )
+        _train_splits(one, data, out, model, training, repeated, by_split)
+        return
+    if len(towers) > 1:
+        raise UserError(
+            f"--towers_from must be one run without --splits. Received: {len(towers)}"
+        )
+    run = one(out, training, towers[0] if towers else None)
     if run.network_file.exists():
         print(f"finished: {run.folder}\nnext: python evaluate.py --run {run.folder}")
     else:
         print(f"stages done so far are in {run.folder}; the network is not whole yet")
+
+
+def read_repeated() -> RepeatConfig:
+    """Splits, seeds and views; what does not go together is refused.
+
+    Raises:
+        UserError: --split beside --splits, or --seeds or --views without them.
+    """
+    values, repeated = absl_flags.FLAGS, flags.read(RepeatConfig)
+    if repeated.splits and values["split"].present:
+        raise UserError("expected --split or --splits. Received both: give one")
+    if not repeated.splits:
+        for name in ("seeds", "views"):
+            if values[name].present:
+                raise UserError(
+                    f"--{name} repeats or evaluates the runs of --splits: give "
+                    f"--splits={values.split} too"
+                )
+    return repeated
+
+
+def _train_splits(*arguments: Any) -> None:
+    from stfn_keras.experiments.splits import as_markdown, train_splits
+
+    summary, out = train_splits(*arguments), arguments[2]
+    if not len(summary):
+        print(f"stages done so far are in {out}; the networks are not whole yet")
+        return
+    print(f"\n{as_markdown(summary)}\n")
+    print(f"mean +- standard deviation over seeds, which share their split's towers; "
+          f"{out / 'summary.csv'}")  # fmt: skip
 
 
 def run() -> None:

@@ -59,5 +59,5 @@ def draw_table(rows: pd.DataFrame, reference: str, path: Path) -> None:
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
     axes.set_xlabel("% of the test videos; bars: standard deviation over seeds")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, frameon=False)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
     save_figure(figure, path)

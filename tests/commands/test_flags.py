@@ -19,6 +19,7 @@ from stfn_keras.config import (
 from stfn_keras.errors import UserError
 
 ROOT = Path(__file__).parents[2]
+ABLATE, GRID = "stfn_keras.experiments.ablate", "recipes/ablation.yaml"
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess:
@@ -35,6 +36,23 @@ def command(*arguments: str) -> subprocess.CompletedProcess:
         (["train.py", "--data=d", "--out=x", "--rgb_scales=1,big"], "--rgb_scales"),
         (["train.py", "--data=d", "--out=x", "--stages=fusion,rgb"], "keep the order"),
         (["train.py", "--data=d", "--out=x", "--stages=tower"], "--stages must be one"),
+        (
+            ["train.py", "--data=d", "--out=x", "--split=1", "--splits=1"],
+            "Received both",
+        ),
+        (["train.py", "--data=d", "--out=x", "--seeds=2"], "give --splits=1 too"),
+        (
+            ["train.py", "--data=d", "--out=x", "--splits=1,b"],
+            "--splits must be a comma",
+        ),
+        (
+            ["-m", ABLATE, "--grid=no.yaml", "--out=x"],
+            "expected a grid in YAML: no.yaml",
+        ),
+        (
+            ["-m", ABLATE, f"--grid={GRID}", "--out=x"],
+            "expected --towers_from, or --data",
+        ),
         (["evaluate.py", "--run", "nowhere"], "run directory made by train.py"),
         (["export.py", "--run", "nowhere", "--out", "x"], "run directory made by"),
         (["predict.py", "--model", "nowhere", "clip.avi"], "made by export.py"),

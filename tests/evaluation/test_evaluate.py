@@ -12,7 +12,6 @@ from stfn_keras.data.source import open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation import evaluate as evaluation
 from stfn_keras.evaluation.evaluate import evaluate, parse_views, score_run
-from stfn_keras.evaluation.poster_table import as_markdown, poster_table
 from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.training.run import Run
 
@@ -97,16 +96,3 @@ def test_a_damaged_network_is_refused(trained, tmp_path):
     path.write_bytes(data)
     with pytest.raises(UserError, match="damaged"):
         evaluate(Run.open(copy))
-
-
-@pytest.mark.slow
-def test_the_posters_rows(trained):
-    table = poster_table(trained, seeds=1)
-    assert table["row"].tolist() == [
-        "spatial", "temporal", "late fusion", "(1) feature fusion", "(2) 1 block",
-        "(3) 2 blocks",
-    ]  # fmt: skip
-    assert (table["videos"] == 5).all()
-    assert table["video_top1"].between(0, 1).all()
-    pd.testing.assert_frame_equal(poster_table(trained, seeds=1), table)
-    assert as_markdown(table).count("\n") == 7

@@ -1,0 +1,116 @@
+"""Several splits and seeds: towers once per split, the summary, resuming."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import small_model, small_training
+
+from stfn_keras.config.experiment import RepeatConfig
+from stfn_keras.data.manifest import Manifest
+from stfn_keras.errors import UserError
+from stfn_keras.experiments import splits
+from stfn_keras.experiments.splits import as_markdown, summed_up, train_splits
+from stfn_keras.training.train import train
+
+
+@pytest.fixture(scope="module")
+def two_splits(dataset, tmp_path_factory):
+    """The small dataset with a second split: its validation videos become the test."""
+    folder = tmp_path_factory.mktemp("two")
+    for path in dataset.iterdir():
+        (folder / path.name).symlink_to(path)
+    manifest = Manifest.load(dataset)
+    second = {"r": "r", "e": "u", "v": "e"}
+    shards = tuple(
+        dataclasses.replace(shard, roles=shard.roles + second[shard.roles])
+        for shard in manifest.shards
+    )
+    (folder / "manifest.json").unlink()
+    dataclasses.replace(manifest, shards=shards).save(folder)
+    return folder
+
+
+@pytest.fixture
+def one(two_splits):
+    trained = []
+
+    def train_one(out, training, towers):
+        trained.append((out.name, towers and towers.name))
+        return train(two_splits, out, small_model(blocks=0), training, towers)
+
+    train_one.trained = trained
+    return train_one
+
+
+@pytest.mark.slow
+def test_every_split_and_seed_is_a_run(one, two_splits, tmp_path, monkeypatch):
+    arguments = (two_splits, tmp_path, small_model(blocks=0), small_training(),
+                 RepeatConfig((1, 2), seeds=2))  # fmt: skip
+    summary = train_splits(one, *arguments)
+    assert one.trained == [
+        ("split1-seed0", None), ("split1-seed1", "split1-seed0"),
+        ("split2-seed0", None), ("split2-seed1", "split2-seed0"),
+    ]  # fmt: skip
+    assert summary["split"].tolist() == [1, 2, "mean"]
+    assert summary["videos"].tolist() == [5, 4, 9]
+    runs = pd.read_csv(tmp_path / "runs.csv")
+    for line in runs.to_dict("records"):
+        folder = tmp_path / f"split{line['split']}-seed{line['seed']}"
+        metrics = json.loads((folder / "report" / "metrics.json").read_text())
+        assert metrics["split"] == str(line["split"])
+        assert metrics["video_top1"] == pytest.approx(line["video_top1"])
+    assert not (tmp_path / "split2-seed1" / "checkpoints" / "rgb").exists()
+
+    def again(*arguments, **named):
+        raise AssertionError("a run was evaluated again")
+
+    monkeypatch.setattr(splits, "evaluate", again)
+    pd.testing.assert_frame_equal(train_splits(one, *arguments), summary)
+    assert (tmp_path / "summary.csv").exists()
+
+
+def test_the_mean_is_over_splits_and_its_spread_over_seeds():
+    runs = pd.DataFrame(
+        [(1, 0, 10, 0.5), (1, 1, 10, 0.7), (2, 0, 20, 0.6), (2, 1, 20, 0.8)],
+        columns=["split", "seed", "videos", "video_top1"],
+    )
+    runs["mean_class_accuracy"] = runs["video_top1"]
+    found = summed_up(runs).set_index("split")
+    assert found["video_top1"].tolist() == pytest.approx([0.6, 0.7, 0.65])
+    spread = np.std([0.55, 0.75], ddof=1)  # of the seeds' means over the splits
+    assert found.loc["mean", "video_top1_std"] == pytest.approx(spread)
+    assert found["videos"].tolist() == [10, 20, 30]
+    assert "| mean | 30 | 65.0 +- 14.1 | 65.0 +- 14.1 |" in as_markdown(summed_up(runs))
+
+
+def test_a_missing_split_is_refused_before_the_first_is_trained(
+    one, two_splits, tmp_path
+):
+    with pytest.raises(UserError, match="1 to 2, with test videos. Received: 3"):
+        train_splits(one, two_splits, tmp_path, small_model(), small_training(),
+                     RepeatConfig((1, 3)))  # fmt: skip
+    assert not one.trained
+
+
+def test_a_run_is_no_folder_of_runs(one, trained, two_splits):
+    with pytest.raises(UserError, match="Received a run"):
+        train_splits(one, two_splits, trained.folder, small_model(), small_training(),
+                     RepeatConfig((1,)))  # fmt: skip
+
+
+def test_seeds_that_decide_nothing_are_not_repeated():
+    repeated = RepeatConfig((1,), seeds=3)
+    late = small_model(network="late_fusion")
+    assert len(splits._seeds(small_model(), small_training(), repeated)) == 3
+    assert len(splits._seeds(late, small_training(), repeated)) == 1
+    towers = small_training(stages=("rgb", "flow"), seed=5)
+    assert splits._seeds(small_model(), towers, repeated) == range(5, 6)
+
+
+@pytest.mark.parametrize("values", [{"splits": (0,)}, {"splits": (1, 1)}, {"seeds": 0}])
+def test_splits_and_seeds_that_cannot_be(values):
+    with pytest.raises(UserError):
+        RepeatConfig(**values)
