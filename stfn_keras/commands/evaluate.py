@@ -1,4 +1,7 @@
-"""Evaluate a run on its test videos: `python evaluate.py --run RUN`."""
+"""Evaluate a run on its test videos: `python evaluate.py --run RUN`.
+
+RUN may be an archive made by `python -m stfn_keras.training.publish`, with --data.
+"""
 
 import json
 from collections.abc import Sequence
@@ -10,11 +13,14 @@ from stfn_keras import flags
 from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.data.manifest import VerifyConfig
 from stfn_keras.data.remote import CacheConfig
+from stfn_keras.errors import UserError
 
 
 def define_flags() -> None:
     """Define every flag of the command."""
-    absl_flags.DEFINE_string("run", None, "run directory", required=True)
+    absl_flags.DEFINE_string(
+        "run", None, "run directory, or its archive", required=True
+    )
     absl_flags.DEFINE_string("data", None, "where the run's data lie now, if moved")
     flags.define(CacheConfig)
     absl_flags.DEFINE_string(
@@ -23,7 +29,9 @@ def define_flags() -> None:
     absl_flags.DEFINE_integer(
         "max_views_per_batch", 32, "views per forward pass", lower_bound=1
     )
-    absl_flags.DEFINE_string("report", None, "report directory, if not RUN/report")
+    absl_flags.DEFINE_string(
+        "report", None, "report directory, if not RUN/report (an archive's: RUN.report)"
+    )
     flags.define(VerifyConfig)
     absl_flags.DEFINE_bool("json", False, "print the metrics as one JSON object")
 
@@ -33,19 +41,25 @@ def main(_: Sequence[str]) -> None:
     import_keras_quietly()
     from stfn_keras.data.source import open_data
     from stfn_keras.evaluation.evaluate import evaluate
-    from stfn_keras.training.run import Run
+    from stfn_keras.training.archive import opened
 
     values = absl_flags.FLAGS
-    opened = Run.open(Path(values.run))
-    report = Path(values.report) if values.report else opened.folder / "report"
-    found = evaluate(
-        opened,
-        values.views,
-        values.max_views_per_batch,
-        open_data(values.data or opened.data, flags.read(CacheConfig)),
-        report,
-        flags.read(VerifyConfig),
+    path = Path(values.run)
+    default = (
+        path.with_name(f"{path.name}.report") if path.is_file() else path / "report"
     )
+    report = Path(values.report) if values.report else default
+    with opened(path) as run:
+        if not (location := values.data or run.data):
+            raise UserError(f"the archive {path} needs --data: where its data lie here")
+        found = evaluate(
+            run,
+            values.views,
+            values.max_views_per_batch,
+            open_data(location, flags.read(CacheConfig)),
+            report,
+            flags.read(VerifyConfig),
+        )
     if values.json:
         print(json.dumps(found))
         return
