@@ -27,7 +27,8 @@ from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import Scores, check_finite, shown_ids
 from stfn_keras.files import read_json, sha256, write_json, written_aside
 from stfn_keras.training.run import Run
-from stfn_keras.training.stages import Work, tower_of, trained_towers
+from stfn_keras.training.stages import tower_of, trained_towers
+from stfn_keras.training.work import Work
 
 CODE_VERSION = 1  # raise it when what a cached feature means changes
 VIEWS_PER_BATCH = 32

@@ -3,7 +3,6 @@
 fit_stage(stage, model, batches=lambda epoch: dataset)
 """
 
-import csv
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -13,14 +12,15 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 from stfn_keras.config import StageConfig
 from stfn_keras.errors import UserError
-from stfn_keras.files import write_text
+from stfn_keras.training import history
+from stfn_keras.training.board import StageBoard
 from stfn_keras.training.checkpoint import StageCheckpoints
 from stfn_keras.training.metrics import MeanClassAccuracy
 from stfn_keras.training.optimizers import exchange_averages, make_optimizer
+from stfn_keras.training.progress import Progress
 
 # Epochs shorter than this share a checkpoint; a new best one always has its own.
 CHECKPOINT_SECONDS = 20.0
@@ -34,7 +34,7 @@ class Stage:
     name: str
     config: StageConfig
     run_folder: Path
-    classes: int
+    labels: tuple[str, ...]
     seed: int = 0
     stream_loss: float = 0.0
     rate_factors: Mapping[str, float] = field(default_factory=dict)  # by variable path
@@ -54,26 +54,6 @@ class Stage:
     def history(self) -> Path:
         """One row per epoch."""
         return self.run_folder / "history.csv"
-
-
-class _Progress(keras.callbacks.Callback):
-    """One bar over all batches of a stage, with an estimate of what is left."""
-
-    def __init__(self, name: str, epochs: int, done: int, steps: int) -> None:
-        super().__init__()
-        self.epochs = epochs
-        self.name = name
-        self.bar = tqdm(total=epochs * steps, initial=done * steps, unit="batch",
-                        desc=name, dynamic_ncols=True)  # fmt: skip
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.bar.set_description(f"{self.name} epoch {epoch + 1}/{self.epochs}")
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self.bar.update(1)
-        if logs:
-            shown = {k: f"{float(v):.3f}" for k, v in logs.items() if "_" not in k}
-            self.bar.set_postfix(shown, refresh=False)
 
 
 def fitted_model(network: keras.Model, stream_loss: float) -> keras.Model:
@@ -120,7 +100,7 @@ def compile_stage(model: keras.Model, stage: Stage, steps: int) -> None:
         metrics={
             "logits": [
                 keras.metrics.CategoricalAccuracy(name="top1"),
-                MeanClassAccuracy(stage.classes),
+                MeanClassAccuracy(len(stage.labels)),
             ]
         },
         # XLA is slower than plain TensorFlow on CPU.
@@ -140,21 +120,6 @@ def _plain(logs: dict[str, Any]) -> dict[str, float]:
     """Metric names without the name of the output they belong to."""
     return {k.replace("logits_top1", "top1").replace("logits_mean_class", "mean_class"):
             float(v) for k, v in logs.items()}  # fmt: skip
-
-
-def _append_history(path: Path, row: dict[str, Any]) -> None:
-    """Append a row; a repeated (stage, epoch) replaces the old row."""
-    rows: list[dict[str, Any]] = []
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    this = (row["stage"], str(row["epoch"]))
-    rows = [r for r in rows if (r["stage"], r["epoch"]) != this]
-    rows.append(row)
-    columns = list(dict.fromkeys(key for r in rows for key in r))
-    lines = [",".join(columns)]
-    lines += [",".join(str(r.get(c, "")) for c in columns) for r in rows]
-    write_text(path, "\n".join(lines) + "\n")
 
 
 def fit_stage(
@@ -182,31 +147,36 @@ def fit_stage(
     if done:
         exchange_averages(model)  # the weights of a checkpoint are the averages
     if not stage.is_over(kept, done):
-        progress = _Progress(stage.name, stage.config.epochs, done, steps)
-        logs = stage.run_folder / "tensorboard" / stage.name
-        writer = tf.summary.create_file_writer(str(logs))
+        epochs, batch = stage.config.epochs, stage.config.batch
+        boards = stage.run_folder / "tensorboard"
         saved = time.monotonic()
-        with progress.bar, writer.as_default():
-            for epoch in range(done, stage.config.epochs):
+        with (
+            Progress(stage.name, epochs, done, steps, batch) as progress,
+            StageBoard(boards, stage.name, stage.labels) as board,
+        ):
+            for epoch in range(done, epochs):
                 seed_dropout(model, stage.seed, epoch)
-                row = _fit_epoch(model, batches(epoch), validation, epoch, progress)
-                for key, value in row.items():
-                    tf.summary.scalar(key, value, step=epoch + 1)
-                writer.flush()
-                row_of = {"stage": stage.name, "epoch": epoch + 1}
-                _append_history(stage.history, {**row_of, **row})
-                score, last = row.get("val_top1"), epoch + 1 == stage.config.epochs
+                data, number = batches(epoch), epoch + 1
+                row = _fit_epoch(model, data, validation, epoch, progress)
+                board.scalars(row, number)
+                row_of = {"stage": stage.name, "epoch": number}
+                history.append(stage.history, {**row_of, **row})
+                score = row.get("val_top1")
                 overdue = time.monotonic() - saved > CHECKPOINT_SECONDS
-                if last or overdue or kept.is_better(score):
-                    kept.save(model, epoch + 1, score)
+                if number == epochs or overdue or kept.is_better(score):
+                    kept.save(model, number, score)
                     saved = time.monotonic()
-                exchange_averages(model)  # training goes on with the weights
-                if stage.is_over(kept, epoch + 1):
+                over = stage.is_over(kept, number)
+                if over or board.due(number, epochs):
+                    board.pictures(model, data, validation, number)
+                if over:
                     break
+                exchange_averages(model)  # training goes on with the weights
     if not kept.finished:
         if not kept.kept:  # no epochs asked for: the network as it was built
             kept.save(model, 0, None)
         kept.finish()
+    history.draw(stage.history, stage.run_folder / "history.png")
 
 
 def _fit_epoch(
@@ -214,7 +184,7 @@ def _fit_epoch(
     data: tf.data.Dataset,
     validation: tf.data.Dataset | None,
     epoch: int,
-    progress: _Progress,
+    progress: Progress,
 ) -> dict[str, float]:
     began = time.monotonic()
     fitted = model.fit(

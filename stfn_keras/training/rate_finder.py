@@ -33,6 +33,7 @@ from stfn_keras.training.history import short_rate
 from stfn_keras.training.loop import Stage, compile_stage, seed_dropout
 from stfn_keras.training.rate_curve import RangeTest, judged, write
 from stfn_keras.training.run import Run
+from stfn_keras.training.work import Work
 
 DIVERGED = 4.0  # times the lowest running loss: the test ends
 MEMORY = 0.9  # of that running loss
@@ -155,7 +156,7 @@ def find_rate(
             Path(folder), location_of(data.resolve()), manifest.digest,
             manifest.labels, manifest.preprocessing, model, training, towers_from,
         )  # fmt: skip
-        work = stages.Work(run, data, manifest, towers_run(run))
+        work = Work(run, data, manifest, towers_run(run))
         keras.utils.set_random_seed(training.seed)
         if stage == "fusion":
             stages.train_fusion(work, fit)

@@ -7,9 +7,6 @@ flow tower -+
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -18,23 +15,11 @@ import tensorflow as tf
 from stfn_keras import models
 from stfn_keras.config import PixelStageConfig
 from stfn_keras.data import pipeline
-from stfn_keras.data.holdout import (
-    TrainingParts,
-    balanced_weights,
-    split_training,
-    training_videos,
-)
-from stfn_keras.data.manifest import Manifest
-from stfn_keras.data.source import Source, open_source
 from stfn_keras.training import features
-from stfn_keras.training.checkpoint import StageCheckpoints, load_weights
-from stfn_keras.training.loop import (
-    Stage,
-    fit_stage,
-    fitted_model,
-    targets_for,
-)
+from stfn_keras.training.checkpoint import load_weights
+from stfn_keras.training.loop import Stage, fit_stage, fitted_model, targets_for
 from stfn_keras.training.run import Run
+from stfn_keras.training.work import Work
 
 TOWER_NETWORKS = {"rgb": "spatial", "flow": "temporal"}
 
@@ -42,82 +27,6 @@ TOWER_NETWORKS = {"rgb": "spatial", "flow": "temporal"}
 def input_sizes(network: keras.Model) -> dict[str, int]:
     """Side in pixels of each stream's input."""
     return {stream: int(tensor.shape[2]) for stream, tensor in network.input.items()}
-
-
-@dataclass(frozen=True)
-class Work:
-    """A run, its data, and the run whose towers it takes (its own by default)."""
-
-    run: Run
-    data: Path
-    manifest: Manifest
-    towers_run: Run
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return len(self.run.labels)
-
-    def stage(self, name: str) -> Stage:
-        """Settings and place of a stage."""
-        training = self.run.training
-        return Stage(
-            name,
-            training.stage(name),
-            self.run.folder,
-            self.classes,
-            training.seed,
-            training.stream_loss if name in ("fusion", "end_to_end") else 0.0,
-        )
-
-    def source(self, role: str, sizes: dict[str, int]) -> Source:
-        """The shards of a role of the run's split, read at these sizes.
-
-        With `--folds` the training videos are parted: role `r` is what trains, `v`
-        what was held out of it.
-        """
-        training = self.run.training
-        parts = (
-            {"r": self.parts.train, "v": self.parts.validation} if self.parts else {}
-        )
-        source = open_source(
-            self.data,
-            self.manifest,
-            training.split,
-            "r" if role in parts else role,
-            self.run.flow,
-            sizes,
-        )
-        return dataclasses.replace(source, only=parts.get(role))
-
-    @cached_property
-    def parts(self) -> TrainingParts | None:
-        """The training videos, parted by `--folds`; None without it."""
-        training = self.run.training
-        if not training.folds:
-            return None
-        return split_training(self.data, training.split, training.folds, training.fold)
-
-    @cached_property
-    def class_weights(self) -> tuple[float, ...]:
-        """The classes' weights in the loss; empty where all weigh alike."""
-        training = self.run.training
-        if training.class_weights == "none":
-            return ()
-        videos = training_videos(self.data, training.split)
-        if self.parts:
-            videos = [video for video in videos if video.path in self.parts.train]
-        return balanced_weights(videos, self.manifest.labels)
-
-    def checkpoints(self, name: str) -> StageCheckpoints:
-        """A stage's checkpoints; a tower's are those of the run it is taken from."""
-        run = self.towers_run if name in TOWER_NETWORKS else self.run
-        return StageCheckpoints.open(run.checkpoints / name)
-
-    @property
-    def has_validation(self) -> bool:
-        """Whether there are validation videos."""
-        return bool(self.parts) or self.manifest.count(self.run.training.split, "v") > 0
 
 
 def _fit_on_pixels(

@@ -21,7 +21,7 @@ from stfn_keras.training.checks import (
     towers_run,
 )
 from stfn_keras.training.run import Run
-from stfn_keras.training.stages import Work
+from stfn_keras.training.work import Work
 
 
 def train(

@@ -80,7 +80,7 @@ def regression(optimizer="sgd", **changes):
         data = tf.data.Dataset.from_tensor_slices((points, targets))
         return data.shuffle(64, seed=epoch).batch(8)
 
-    return model, Stage("rgb", config, None, 2), batches, asked
+    return model, Stage("rgb", config, None, ("left", "right")), batches, asked
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
