@@ -1,0 +1,60 @@
+"""The command from a dataset to a table, towers included."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FLAGS = """
+--tower=tiny
+--rgb_weights=none
+--rgb_size=16
+--flow_size=16
+--pairs=2
+--segments=3
+--width=4
+--rgb_epochs=1
+--rgb_batch=4
+--flow_epochs=1
+--flow_batch=4
+--fusion_epochs=9
+--fusion_batch=4
+"""
+GRID = """
+reference: late fusion
+base: {network: stfn, blocks: 0, fusion_epochs: 7, fusion_rate: 1e-2}
+rows:
+  - {name: late fusion, set: {network: late_fusion}}
+  - {name: no block}
+"""
+
+
+@pytest.mark.slow
+def test_an_ablation_without_towers_trains_them_first(dataset, tmp_path):
+    (tmp_path / "recipe.flags").write_text(FLAGS)
+    (tmp_path / "grid.yaml").write_text(GRID)
+    out = tmp_path / "out"
+    command = [
+        sys.executable, "-m", "stfn_keras.experiments.ablate", f"--data={dataset}",
+        f"--flagfile={tmp_path / 'recipe.flags'}", f"--grid={tmp_path / 'grid.yaml'}",
+        "--seeds=1", "--fusion_epochs=1", f"--out={out}",
+    ]  # fmt: skip
+    found = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    assert "| p against late fusion |" in found.stdout
+    assert (out / "towers-split1" / "checkpoints" / "flow" / "state.json").exists()
+    (result,) = out.glob("rows/stfn-*/split1-seed0-*/result.json")
+    fusion = json.loads(result.read_text())["settings"]["training"]["fusion"]
+    assert fusion["epochs"] == 1  # the command line goes before the grid's base,
+    assert fusion["rate"] == 1e-2  # and that before what no flag said
+    again = subprocess.run(
+        command[:-1] + [f"--towers_from={out / 'towers-split1'}", f"--out={out}"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("(kept)") == 2
