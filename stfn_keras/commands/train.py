@@ -40,6 +40,9 @@ def define_flags() -> None:
         [],
         "take the finished towers of this run; with --splits, of a run for each",
     )
+    absl_flags.DEFINE_string(
+        "init_from", None, "start from the weights of this run, or archive of one"
+    )
     flags.define(RepeatConfig)
     define_settings()
 
@@ -81,8 +84,10 @@ def main(_: Sequence[str]) -> None:
     repeated, towers = read_repeated(), [Path(p) for p in values.towers_from]
     data = open_data(values.data, flags.read(CacheConfig))
 
+    init_from = Path(values.init_from) if values.init_from else None
+
     def one(out: Path, training: TrainingConfig, towers: Path | None) -> Run:
-        return train(data, out, model, training, towers, verify)
+        return train(data, out, model, training, towers, verify, init_from)
 
     out = Path(values.out)
     if repeated.splits:

@@ -171,7 +171,10 @@ class Initial:
         without_time = stage == "fusion" and self.model.is_consensus
         pairs: dict[str, tuple] = {}
         for path, layer in ours.items():
-            if without_time or (self.reset_head and _is_classifier(path)):
+            is_new = self.reset_head and _is_classifier(path)
+            # Behind feature fusion there is no classifier of each tower.
+            lost = _is_classifier(path) and path not in theirs and stage != "fusion"
+            if without_time or is_new or lost:
                 pairs[path] = (layer, None)
                 continue
             if path not in theirs:

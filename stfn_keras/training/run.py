@@ -60,6 +60,7 @@ class Run:
     model: ModelConfig
     training: TrainingConfig
     towers_from: Path | None = None  # the run whose towers this one takes
+    init_digest: str = ""  # of the weights that its stages start from; SHA-256
 
     @property
     def checkpoints(self) -> Path:
@@ -82,6 +83,7 @@ class Run:
             "model": dataclasses.asdict(self.model),
             "training": dataclasses.asdict(self.training),
             "towers_from": str(self.towers_from) if self.towers_from else None,
+            "init_from": self.init_digest,
         }
 
     @classmethod
@@ -93,6 +95,7 @@ class Run:
         model: ModelConfig,
         training: TrainingConfig,
         towers_from: Path | None = None,
+        init_digest: str = "",
     ) -> "Run":
         """Make the run directory, or continue the one with the same settings.
 
@@ -104,7 +107,7 @@ class Run:
         """
         run = cls(
             folder, location_of(data.resolve()), manifest.digest, manifest.labels,
-            manifest.preprocessing, model, training, towers_from,
+            manifest.preprocessing, model, training, towers_from, init_digest,
         )  # fmt: skip
         if folder.exists() and not folder.is_dir():
             raise UserError(f"--out must be a folder. Received a file: {folder}")
@@ -143,6 +146,7 @@ class Run:
                 model=from_dict(ModelConfig, stored["model"]),
                 training=from_dict(TrainingConfig, stored["training"]),
                 towers_from=stored["towers_from"] and Path(stored["towers_from"]),
+                init_digest=stored.get("init_from", ""),
             )
         except (KeyError, TypeError) as error:
             raise UserError(

@@ -97,7 +97,10 @@ def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -
     if stream == "flow" and run.training.flow_init == "none":
         source = None
     if not stage.checkpoints.kept:
-        models.load_tower_weights(tower, stream, run.model, source)
+        if work.initial:
+            work.initial.apply(network, stream, run.folder)
+        else:
+            models.load_tower_weights(tower, stream, run.model, source)
     config = run.training.tower_stage(stream)
     models.freeze(tower, config.frozen, config.partial_batchnorm)
     models.set_batchnorm_momentum(tower, config.batchnorm_momentum)
@@ -167,6 +170,8 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
     stage.checkpoints.begin(digests)
     cached = cached_features(work, networks, digests)
     network = fusion_network(run)
+    if work.initial and not stage.checkpoints.kept:
+        work.initial.apply(network, "fusion", run.folder)
     if run.training.fusion_init == "towers":
         for tower in networks.values():
             models.copy_by_name(tower, network)  # the classifiers alone are shared

@@ -11,6 +11,7 @@ from absl import logging
 from stfn_keras.config import STAGES, ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import DEFAULT_VERIFY, Manifest, VerifyConfig
 from stfn_keras.data.source import naming_damage
+from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, sha256, write_json
 from stfn_keras.training import stages
 from stfn_keras.training.checkpoint import save_model
@@ -20,6 +21,7 @@ from stfn_keras.training.checks import (
     needed_stages,
     towers_run,
 )
+from stfn_keras.training.initial import Initial
 from stfn_keras.training.run import Run
 from stfn_keras.training.work import Work
 
@@ -31,6 +33,7 @@ def train(
     training: TrainingConfig,
     towers_from: Path | None = None,
     verify: VerifyConfig = DEFAULT_VERIFY,
+    init_from: Path | None = None,
 ) -> Run:
     """Run the stages asked for and assemble the network once all are there.
 
@@ -41,6 +44,8 @@ def train(
         training: Stages and their settings.
         towers_from: A run whose finished towers (and feature cache) are taken.
         verify: How the training and validation shards are checked first.
+        init_from: A finished run, or an archive of one, whose weights the stages
+            start from.
 
     Returns:
         The run.
@@ -53,8 +58,16 @@ def train(
     check_settings(model, training, manifest)
     manifest.verify(data, verify.full, training.split, "rv")
     check_stages(model, training.stages, out, towers_from)
-    run = Run.start(out, data, manifest, model, training, towers_from)
-    work = Work(run, data, manifest, towers_run(run))
+    initial = None
+    if init_from:
+        initial = Initial.open(init_from, model, training, manifest)
+    elif training.reset_head:
+        raise UserError(
+            "--reset_head replaces the classifiers of --init_from, which is not given"
+        )
+    digest = initial.digest if initial else ""
+    run = Run.start(out, data, manifest, model, training, towers_from, digest)
+    work = Work(run, data, manifest, towers_run(run), initial)
     with naming_damage(data, manifest):
         for name in training.stages:
             run_stage(work, name)

@@ -18,18 +18,28 @@ from stfn_keras.data.holdout import (
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.source import Source, open_source
 from stfn_keras.training.checkpoint import StageCheckpoints
+from stfn_keras.training.initial import Initial
 from stfn_keras.training.loop import Stage
 from stfn_keras.training.run import Run
 
 
 @dataclass(frozen=True)
 class Work:
-    """A run, its data, and the run whose towers it takes (its own by default)."""
+    """A run and what goes with it.
+
+    Attributes:
+        run: The run.
+        data: Where its data lie.
+        manifest: The data's.
+        towers_run: The run whose towers it takes, by default itself.
+        initial: The weights that its stages start from, if not ImageNet's or random.
+    """
 
     run: Run
     data: Path
     manifest: Manifest
     towers_run: Run
+    initial: Initial | None = None
 
     @property
     def classes(self) -> int:
