@@ -177,6 +177,21 @@ def test_a_source_without_a_fusion_part_gives_its_towers(trained, dataset, tmp_p
     assert {s.origin for s in initial.apply(network, "flow")} == {"taken"}
 
 
+def test_feature_fusion_starts_from_feature_fusion(trained, dataset, tmp_path):
+    """Its assembled network has no classifier of a tower, which its stages train."""
+    from stfn_keras.training.train import train
+
+    model = small_model(network="feature_fusion")
+    run = train(dataset, tmp_path / "f", model, small_training(stages=("fusion",)),
+                towers_from=trained.folder)  # fmt: skip
+    initial = opened_for(run.folder, dataset, model=model)
+    network = stages.tower_network(run_of(dataset, model=model), "rgb")
+    new = {s.layer for s in initial.apply(network, "rgb") if s.origin == "new"}
+    assert new == {"rgb_logits"}
+    head = stages.fusion_network(run_of(dataset, model=model))
+    assert {s.origin for s in initial.apply(head, "fusion")} == {"taken"}
+
+
 def test_every_layer_is_logged(trained, dataset, tmp_path, caplog):
     initial = opened_for(trained.folder, dataset, reset_head=True)
     network = stages.tower_network(run_of(dataset), "rgb")
