@@ -88,6 +88,8 @@ def recipe(run: Run) -> list[str]:
     )
     for prefix, stage, default in stages:
         lines += flags.lines(stage, default, prefix)
+    if run.init_digest:
+        lines.append(f"--init_from=A_RUN_WITH_WEIGHTS_{run.init_digest[:12]}")
     return lines
 
 
@@ -153,6 +155,8 @@ def _terms(run: Run, license: str) -> str:
         "imagenet": "The towers started from ImageNet weights of keras.applications.",
         "none": "The towers started from random weights.",
     }.get(weights, f"The towers started from the file `{weights}`.")
+    if run.init_digest:
+        start = f"It started from the weights of another run, `{run.init_digest}`."
     return (
         f"Weights: {stated}. {start} The terms of the training data, and of weights "
         "that training started from, apply besides. The program is under Apache-2.0."

@@ -15,6 +15,7 @@ from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.files import sha256
 from stfn_keras.training import archive
 from stfn_keras.training.archive import opened
+from stfn_keras.training.card import model_card
 from stfn_keras.training.publish import publish
 from stfn_keras.training.run import Run
 
@@ -124,6 +125,14 @@ def test_the_card_says_what_was_recorded(published, trained):
     assert not published.evaluated
     assert "random weights" in card
     assert "none stated by the publisher" in card
+
+
+def test_the_card_says_what_it_started_from(trained):
+    run = dataclasses.replace(trained, init_digest="ab" * 32)
+    card = model_card(run, "mine", None)
+    assert f"started from the weights of another run, `{'ab' * 32}`" in card
+    assert "random weights" not in card
+    assert "--init_from=A_RUN_WITH_WEIGHTS_abababababab" in card
 
 
 def test_results_are_those_of_these_weights(trained, tmp_path):
