@@ -46,7 +46,7 @@ def main(_: Sequence[str]) -> None:
     import_keras_quietly()
     from stfn_keras.data.source import open_data
     from stfn_keras.experiments import settings
-    from stfn_keras.experiments.ablate import ablate, check_splits
+    from stfn_keras.experiments.ablation import ablate, check_splits
     from stfn_keras.experiments.grid import read_grid
     from stfn_keras.experiments.table import as_markdown, in_words
     from stfn_keras.experiments.towers import Towers, train_towers

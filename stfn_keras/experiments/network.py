@@ -29,6 +29,7 @@ from stfn_keras.training import stages
 from stfn_keras.training.checks import check_settings, towers_run
 from stfn_keras.training.run import Run, from_dict
 from stfn_keras.training.train import run_stage
+from stfn_keras.training.work import Work
 
 SHUFFLES = 5  # random orders of the segments, the same for every network
 # What of the training's settings the towers have settled, or the place of a result.
@@ -204,7 +205,7 @@ def _trained(recipe: Recipe, towers: Towers, folder: Path) -> keras.Model:
         folder, towers.data, towers.manifest, wanted.model, wanted.training,
         wanted.towers_from,
     )  # fmt: skip
-    work = stages.Work(run, towers.data, towers.manifest, towers_run(run))
+    work = Work(run, towers.data, towers.manifest, towers_run(run))
     with naming_damage(towers.data, towers.manifest):
         run_stage(work, "fusion")
     head = stages.fusion_network(run)

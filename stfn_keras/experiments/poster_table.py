@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stfn_keras.experiments.ablate import ablate, check_splits
+from stfn_keras.experiments.ablation import ablate, check_splits
 from stfn_keras.experiments.grid import Grid, Row
 from stfn_keras.experiments.table import Table
 from stfn_keras.experiments.towers import Towers

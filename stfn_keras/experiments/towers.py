@@ -15,8 +15,9 @@ from stfn_keras.config import ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import DEFAULT_VERIFY, Manifest, VerifyConfig
 from stfn_keras.evaluation.feature_scores import ViewFeatures, cached_view_features
 from stfn_keras.training.run import Run
-from stfn_keras.training.stages import Work, trained_towers
+from stfn_keras.training.stages import trained_towers
 from stfn_keras.training.train import train
+from stfn_keras.training.work import Work
 
 
 @dataclass(frozen=True)

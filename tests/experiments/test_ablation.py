@@ -10,7 +10,7 @@ import pytest
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import score_run
 from stfn_keras.experiments import network
-from stfn_keras.experiments.ablate import ablate, check_splits
+from stfn_keras.experiments.ablation import ablate, check_splits
 from stfn_keras.experiments.grid import Grid, Row
 from stfn_keras.experiments.network import Recipe
 from stfn_keras.experiments.result import Result
