@@ -16,13 +16,13 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from stfn_keras import flags
-from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.commands.train import define_settings, read_training
 from stfn_keras.config import ModelConfig
 from stfn_keras.config.experiment import RepeatConfig
 from stfn_keras.data.manifest import VerifyConfig
 from stfn_keras.data.remote import CacheConfig
 from stfn_keras.errors import UserError
+from stfn_keras.quiet import import_keras_quietly
 
 REPEATED = RepeatConfig(splits=(1,), seeds=3, views="1x1")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from stfn_keras import flags
-from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.data.manifest import VerifyConfig
 from stfn_keras.data.remote import CacheConfig
 from stfn_keras.errors import UserError
+from stfn_keras.quiet import import_keras_quietly
 
 
 def define_flags() -> None:

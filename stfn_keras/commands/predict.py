@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from absl import flags as absl_flags
 
 from stfn_keras import flags
-from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, write_json
+from stfn_keras.quiet import import_keras_quietly
 
 if TYPE_CHECKING:
     from stfn_keras.serving.predictor import Prediction

@@ -11,7 +11,6 @@ from typing import Any
 from absl import flags as absl_flags
 
 from stfn_keras import flags
-from stfn_keras.commands.quiet import import_keras_quietly
 from stfn_keras.config import (
     END_TO_END_STAGE,
     FLOW_STAGE,
@@ -27,6 +26,7 @@ from stfn_keras.config.experiment import RepeatConfig
 from stfn_keras.data.manifest import VerifyConfig
 from stfn_keras.data.remote import CacheConfig
 from stfn_keras.errors import UserError
+from stfn_keras.quiet import import_keras_quietly
 
 
 def define_flags() -> None:

@@ -115,13 +115,14 @@ def _compute(
     ids: list[bytes] = []
     labels: list[int] = []
     with ExitStack() as stack:
-        flat = {}
+        maps, flat = [], {}
         for stream, tower in towers.items():
             aside = stack.enter_context(written_aside(folder / f"{stream}.npy"))
             size = int(tower.output_shape[-1])
             array = np.lib.format.open_memmap(
                 aside, "w+", np.float32, (source.videos, snippets, crops, size)
             )
+            maps.append(array)
             flat[stream] = array.reshape(-1, size)  # (videos x K x crops, features)
         bar = stack.enter_context(
             tqdm(total=source.videos * per_video, desc="features of the test videos",
@@ -141,8 +142,8 @@ def _compute(
                 f"expected {source.videos} videos with {per_video} views each in the "
                 "shards. Received: others: run `python -m data_prep verify` on the data"
             )
-        for array in flat.values():
-            array.base.flush()
+        for array in maps:
+            array.flush()
     with written_aside(folder / "videos.npz") as aside:
         np.savez(
             aside,

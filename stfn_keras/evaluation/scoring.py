@@ -65,8 +65,10 @@ class Scores:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             named = {name: arrays[name] for name in arrays.files}
-        own = ("video_id", "label", "logits", "classes")
-        return cls(*(named.pop(name) for name in own), streams=named)
+        video_id, label, logits, classes = (
+            named.pop(name) for name in ("video_id", "label", "logits", "classes")
+        )
+        return cls(video_id, label, logits, classes, named)
 
 
 def shown_ids(keys: Iterable[bytes]) -> np.ndarray:

@@ -16,8 +16,9 @@ SHOWN_CLASSES = 120  # more of them would hide the rest of the page
 TEXT = """\
 # {name}
 
-A {network} network for action recognition, `{tower}` towers, {classes} classes, published
-with stfn_keras {version}. Weights: `model.weights.h5`. Settings: `config.json`.
+A {network} network for action recognition, `{tower}` towers, {classes} classes,
+published with stfn_keras {version}. Weights: `model.weights.h5`. Settings:
+`config.json`.
 
     python evaluate.py --run ARCHIVE --data DATA
     python export.py --run ARCHIVE --out models/NAME

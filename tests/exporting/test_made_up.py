@@ -16,7 +16,7 @@ from stfn_keras.exporting import export as exporting
 from stfn_keras.exporting.export import export
 from stfn_keras.exporting.made_up import VIDEOS, made_up_source
 from stfn_keras.training.archive import opened
-from stfn_keras.training.publish import publish
+from stfn_keras.training.publishing import publish
 from stfn_keras.training.train import train
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.models.weights import leaves
 from stfn_keras.training import stages
 from stfn_keras.training.initial import Initial
-from stfn_keras.training.publish import publish
+from stfn_keras.training.publishing import publish
 from stfn_keras.training.run import Run
 
 

@@ -16,7 +16,7 @@ from stfn_keras.files import sha256
 from stfn_keras.training import archive
 from stfn_keras.training.archive import opened
 from stfn_keras.training.card import model_card
-from stfn_keras.training.publish import publish
+from stfn_keras.training.publishing import publish
 from stfn_keras.training.run import Run
 
 
