@@ -84,6 +84,15 @@ class ModelConfig:
         )
 
     @property
+    def views_are_snippets(self) -> bool:
+        """Whether views of one snippet each, averaged, are what the network computes.
+
+        Not so where it averages softmaxes of videos: its T segments belong together.
+        """
+        alone = len(self.streams) == 1 or self.combination == "logits"
+        return self.is_consensus and alone
+
+    @property
     def is_consensus(self) -> bool:
         """Whether the video's logits are a mean over independent segments."""
         return self.network in ("spatial", "temporal", "late_fusion")

@@ -29,7 +29,7 @@ def training_videos(folder: Path, split: int) -> list[Indexed]:
 
 
 def split_training(folder: Path, split: int, folds: int, fold: int) -> TrainingParts:
-    """Hold out the groups of one of several parts; every class is spread over them.
+    """Hold out the groups of one of several parts.
 
     Groups are dealt out class by class in an order that their names' SHA-256 fixes,
     so the parts are the same on every machine and nearly equal for each class. A
@@ -42,7 +42,7 @@ def split_training(folder: Path, split: int, folds: int, fold: int) -> TrainingP
         fold: The part that is held out, 1 to K.
 
     Raises:
-        UserError: There are fewer groups than parts.
+        UserError: There are fewer groups than parts, or the part has all of a class.
     """
     videos = training_videos(folder, split)
     classes: dict[str, str] = {}
@@ -60,6 +60,13 @@ def split_training(folder: Path, split: int, folds: int, fold: int) -> TrainingP
 
     dealt = sorted(classes, key=place)[fold - 1 :: folds]
     held = frozenset(dealt)
+    for label in set(classes.values()) - {
+        label for group, label in classes.items() if group not in held
+    }:
+        raise UserError(
+            f"--folds={folds} --fold={fold} holds out every group of {label!r}: give "
+            "another --fold, fewer --folds, or the class more groups"
+        )
     return TrainingParts(
         train=frozenset(v.path for v in videos if v.group not in held),
         validation=frozenset(v.path for v in videos if v.group in held),

@@ -37,7 +37,7 @@ def parse_views(views: str) -> tuple[int, int]:
 
 def default_views(run: Run) -> str:
     """The centre view: a fusion model's T segments, or as many single snippets."""
-    return f"{run.model.segments}x1" if run.model.is_consensus else "1x1"
+    return f"{run.model.segments}x1" if run.model.views_are_snippets else "1x1"
 
 
 def score_run(

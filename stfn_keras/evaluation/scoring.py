@@ -99,10 +99,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def view_config(model: ModelConfig) -> ModelConfig:
     """The network as it sees one view.
 
-    A network of independent segments (a tower, late fusion) takes one snippet a
-    view, a fusion network its T segments.
+    A network of independent segments (a tower, late fusion of logits) takes one
+    snippet a view, any other its T segments.
     """
-    return dataclasses.replace(model, segments=1) if model.is_consensus else model
+    return dataclasses.replace(model, segments=1) if model.views_are_snippets else model
 
 
 def trained_network(run: Run, model: ModelConfig | None = None) -> keras.Model:

@@ -152,7 +152,7 @@ def scored(recipe: Recipe, towers: Towers, folder: Path) -> Result:
         head = _trained(recipe, towers, training)
     samplings, crops = parse_views(recipe.views)
     features = towers.features(crops)
-    if recipe.model.is_consensus:
+    if recipe.model.views_are_snippets:
         samplings *= recipe.model.segments
     scores = score_features(head, features, samplings=samplings)
     orders = [

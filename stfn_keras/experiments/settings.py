@@ -50,7 +50,7 @@ def is_of_towers(flag: str) -> bool:
     owner, _, _ = PLACES[flag]
     return owner not in ("model", "training", "fusion") or flag in (
         "tower", "rgb_size", "flow_size", "pairs", "flow", "rgb_weights", "flow_init",
-        "split", "stages", "seed", "reset_head",
+        "split", "stages", "seed", "reset_head", "folds", "fold",
     )  # fmt: skip
 
 

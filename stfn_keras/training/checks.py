@@ -45,18 +45,15 @@ def check_settings(
         models.input_size(model, stream)  # raises if the tower needs a larger one
         if stream in training.stages:
             segment_bounds(manifest.snippets, training.tower_stage(stream).segments)
-    if training.fusion_init == "towers" and model.network != "stfn":
-        raise UserError(
-            "--fusion_init=towers takes a classifier for each stream, which only "
-            f"--network=stfn has. Received: --network={model.network}"
-        )
     validated = training.folds or manifest.count(training.split, "v")
     waiting = [s for s in training.stages if training.stage(s).patience]
-    if training.fusion.patience and training.fusion_videos != "train":
-        raise UserError(
-            "--fusion_patience needs videos to validate on, and --fusion_videos="
-            f"{training.fusion_videos} trains on the held-out ones: give one of them"
-        )
+    for name in ("fusion", "end_to_end"):
+        if training.fusion_videos != "train" and name in waiting:
+            raise UserError(
+                f"--{name}_patience needs videos to validate on, and --fusion_videos="
+                f"{training.fusion_videos} trains on the held-out ones: give one of "
+                "them"
+            )
     if waiting and not validated:
         raise UserError(
             f"--{waiting[0]}_patience needs validation videos, and the data have none "
@@ -109,6 +106,10 @@ def towers_run(run: Run) -> Run:
              for name in SHARED_MODEL}  # fmt: skip
     pairs["--split"] = (run.training.split, other.training.split)
     pairs["--flow"] = (run.flow, other.flow)
+    if run.training.folds:  # else the towers know the videos that are held out here
+        for name in ("folds", "fold"):
+            values = getattr(run.training, name), getattr(other.training, name)
+            pairs[f"--{name}"] = values
     pairs["--data (digest)"] = (run.data_digest[:12], other.data_digest[:12])
     for name, (here, there) in pairs.items():
         if here != there:

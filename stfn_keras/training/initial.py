@@ -237,11 +237,10 @@ def _log(starts: list[Start], stage: str, path: Path, folder: Path | None) -> No
         )
     new = [start.layer for start in starts if start.origin == NEW]
     shown = ", ".join(new[:4]) + (", ..." if len(new) > 4 else "")
-    if new:
-        logging.warning(
-            "%s: %d layers from %s; %d start new: %s",
-            stage, len(starts) - len(new), path, len(new), shown,
-        )  # fmt: skip
+    logging.warning(
+        "%s: %d layers from %s; %d start new%s",
+        stage, len(starts) - len(new), path, len(new), f": {shown}" if new else "",
+    )  # fmt: skip
     if folder is not None:
         rows = [
             (s.layer, " ".join("x".join(map(str, n)) for n in s.shapes), s.origin)

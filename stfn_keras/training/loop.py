@@ -24,6 +24,8 @@ from stfn_keras.training.progress import Progress
 
 # Epochs shorter than this share a checkpoint; a new best one always has its own.
 CHECKPOINT_SECONDS = 20.0
+# Keras counts a draw up from the second number of the state: epochs must not meet.
+DRAWS_PER_EPOCH = 1_000_003
 STREAM_HEADS = ("rgb_logits", "flow_logits")
 
 
@@ -113,7 +115,7 @@ def seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
     """Make dropout a function of (seed, epoch): no file keeps Keras' own state."""
     states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
     for index, state in enumerate(states):
-        state.assign([seed * 1009 + index, epoch])
+        state.assign([seed * 1009 + index, epoch * DRAWS_PER_EPOCH])
 
 
 def _plain(logs: dict[str, Any]) -> dict[str, float]:

@@ -70,7 +70,9 @@ class _Staged:
       time did it (TSN). AdamW has its own decay, apart from the gradient.
     - `factors`: factors on the learning rate by a variable's path.
     - The moving averages of the weights stay apart: Keras' `fit` would write them over
-      the weights at its end, which here is the end of every epoch.
+      the weights at its end, which here is the end of every epoch. Their momentum
+      grows to its value over the first steps, t / (10 + t), so that a short stage's
+      average does not remember the random start (T: as TensorFlow 1's averages).
     """
 
     penalty: float = 0.0
@@ -85,6 +87,16 @@ class _Staged:
         factor = self.factors.get(known.path, 1.0)
         rate = learning_rate * factor
         super().update_step(gradient, variable, rate)  # type: ignore[misc]
+
+    def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
+        if not self.use_ema:  # type: ignore[attr-defined]
+            return
+        step = ops.cast(self.iterations, "float32")  # type: ignore[attr-defined]
+        momentum = ops.minimum(self.ema_momentum, step / (10.0 + step))  # type: ignore[attr-defined]
+        averages = self._model_variables_moving_average  # type: ignore[attr-defined]
+        for weight, average in zip(trainable_variables, averages, strict=True):
+            share = ops.cast(1.0 - momentum, average.dtype)
+            average.assign(average + share * (ops.convert_to_tensor(weight) - average))
 
     def finalize_variable_values(self, var_list: Any) -> None:
         """Leave the weights alone."""

@@ -46,7 +46,7 @@ def publish(folder: Path, out: Path | None = None, license: str = "") -> Publish
         UserError: The run is not finished or its network damaged, or there is another
             file at `out`.
     """
-    run = Run.open(folder)
+    run = _with_its_towers(Run.open(folder))
     _check_network(run)
     metrics = _metrics(run)
     settings = portable_settings(run)
@@ -64,6 +64,30 @@ def publish(folder: Path, out: Path | None = None, license: str = "") -> Publish
         members[archive.METRICS] = archive.text_member(text)
     path = out or folder / "published" / f"{folder.resolve().name}.zip"
     return Published(path, archive.write(path, members), bool(metrics))
+
+
+def _with_its_towers(run: Run) -> Run:
+    """A run with the tower settings of the run whose towers it took.
+
+    Raises:
+        UserError: That run is not there any more, so nobody could say how the towers
+            were trained.
+    """
+    if run.towers_from is None:
+        return run
+    try:
+        source = _with_its_towers(Run.open(run.towers_from))
+    except UserError as error:
+        raise UserError(
+            f"the towers of {run.folder} are those of {run.towers_from}, whose "
+            f"settings belong into the archive: put that run back. ({error})"
+        ) from error
+    names = ("rgb", "flow_stage", "rgb_weights", "flow_init", "class_weights")
+    towers = {name: getattr(source.training, name) for name in names}
+    training = dataclasses.replace(run.training, **towers)
+    return dataclasses.replace(
+        run, training=training, init_digest=run.init_digest or source.init_digest
+    )
 
 
 def portable_settings(run: Run) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from stfn_keras import models
 from stfn_keras.config import PixelStageConfig
@@ -55,7 +56,7 @@ def _fit_on_pixels(
         )
 
     validation = None
-    if work.has_validation:
+    if work.validates(stage.name):
         views = pipeline.view_batches(
             work.source("v", input_sizes(network)),
             segments=segments,
@@ -173,8 +174,7 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
     if work.initial and not stage.checkpoints.kept:
         work.initial.apply(network, "fusion", run.folder)
     if run.training.fusion_init == "towers":
-        for tower in networks.values():
-            models.copy_by_name(tower, network)  # the classifiers alone are shared
+        _take_classifiers(networks, network)
     model = fitted_model(network, stage.stream_loss)
     shared: dict[str, Any] = {
         "segments": run.model.segments,
@@ -196,7 +196,7 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
         )
 
     validation = None
-    if "v" in cached and "v" not in trained_on:
+    if work.validates("fusion"):
         validation = features.validation_features(
             cached["v"],
             run.model.streams,
@@ -204,6 +204,18 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
             **shared,
         )
     fit(stage, model, batches, validation)
+
+
+def _take_classifiers(towers: dict[str, keras.Model], network: keras.Model) -> None:
+    """Start a fusion from the towers' classifiers, where it has one for each stream."""
+    if network.name.startswith("feature_fusion"):
+        logging.warning(
+            "--fusion_init=towers: feature fusion has one classifier for both streams, "
+            "which starts at random"
+        )
+        return
+    for tower in towers.values():
+        models.copy_by_name(tower, network)  # the classifiers alone are shared
 
 
 def fusion_network(run: Run) -> keras.Model:

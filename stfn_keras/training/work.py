@@ -102,6 +102,13 @@ class Work:
         run = self.towers_run if name in ("rgb", "flow") else self.run
         return StageCheckpoints.open(run.checkpoints / name)
 
+    def validates(self, stage: str) -> bool:
+        """Whether a stage validates: on videos that nothing before it trained on."""
+        used = stage in ("fusion", "end_to_end")
+        if used and self.run.training.fusion_videos != "train":
+            return False
+        return self.has_validation
+
     @property
     def has_validation(self) -> bool:
         """Whether there are validation videos."""

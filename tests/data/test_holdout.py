@@ -54,6 +54,18 @@ def test_too_few_groups_are_refused(tmp_path):
         split_training(tmp_path, 1, 5, 1)
 
 
+def test_a_class_is_never_held_out_whole(tmp_path):
+    rows = [
+        Indexed(f"{label}/{g}.avi", label, f"{label}/{g}", "r", "x-r.tfrecord", 0, 9,
+                25.0, 8, 8)
+        for label, groups in (("many", 6), ("one", 1)) for g in range(groups)
+    ]  # fmt: skip
+    write_index(tmp_path, rows)
+    with pytest.raises(UserError, match="--fold=1 holds out every group of 'one'"):
+        split_training(tmp_path, 1, 2, 1)
+    assert split_training(tmp_path, 1, 2, 2).validation
+
+
 def test_balanced_weights_give_each_class_the_same_share(tmp_path):
     rows = write(tmp_path)
     rows = [row for row in rows if row.label != "1"] + rows[:6]

@@ -1,6 +1,7 @@
 """What longer training asks for: averages, held-out groups, patience, weights."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -92,16 +93,28 @@ def test_patience_without_validation_videos_is_refused(dataset, tmp_path):
     check_settings(small_model(), dataclasses.replace(settings, folds=3), test_only)
 
 
-def test_features_of_held_out_groups_are_cached_apart(dataset, trained, tmp_path):
-    """Towers of all groups have seen the held-out ones: another cache, other roles."""
-    before = set(trained.folder.glob("features/*"))
+def test_towers_that_saw_the_held_out_videos_are_refused(dataset, trained, tmp_path):
     settings = dataclasses.replace(
-        trained.training, folds=3, fold=2, stages=("fusion",)
+        trained.training, folds=3, fold=2, fusion_videos="held_out", stages=("fusion",)
     )
-    run = train(dataset, tmp_path / "run", trained.model, settings, trained.folder)
-    parts = stages.Work(run, dataset, run.manifest()[1], trained).parts
-    assert len(set(trained.folder.glob("features/*")) - before) == 1
-    assert parts and len(parts.train) + len(parts.validation) == 12
+    with pytest.raises(UserError, match="--folds 0, this run has 3"):
+        train(dataset, tmp_path / "run", trained.model, settings, trained.folder)
+
+
+def test_no_stage_validates_on_what_trained_the_one_before(dataset, tmp_path):
+    settings = small_training(folds=3, fusion_videos="both")
+    work = stages.Work(
+        SimpleNamespace(training=settings), dataset, Manifest.load(dataset), None
+    )
+    assert work.validates("rgb")
+    assert not work.validates("fusion") and not work.validates("end_to_end")
+    waiting = dataclasses.replace(
+        settings,
+        stages=("rgb", "flow", "fusion", "end_to_end"),
+        end_to_end=dataclasses.replace(settings.end_to_end, patience=1),
+    )
+    with pytest.raises(UserError, match="--end_to_end_patience"):
+        check_settings(small_model(), waiting, Manifest.load(dataset))
 
 
 def test_the_fusion_may_train_on_videos_that_the_towers_never_saw(dataset, tmp_path):
@@ -153,10 +166,6 @@ def test_a_fusion_may_start_from_the_towers_classifiers(dataset, trained, tmp_pa
             strict=True,
         ):
             np.testing.assert_array_equal(a, b)
-    with pytest.raises(UserError, match="--fusion_init=towers"):
-        check_settings(
-            small_model(network="feature_fusion"), settings, run.manifest()[1]
-        )
 
 
 def test_the_first_convolution_may_have_its_own_rate(dataset, tmp_path):
