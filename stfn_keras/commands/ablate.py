@@ -5,11 +5,11 @@ python -m stfn_keras.experiments.ablate --grid recipes/ablation.yaml --out OUT \
 python -m stfn_keras.experiments.ablate --grid recipes/ablation.yaml --out OUT \
     --data DATA --splits 1,2,3 --flagfile RECIPE   (trains the towers first)
 
-A row's own settings come first, then those given here, then the grid's base, then those
-of the first run of --towers_from. The same command continues what was stopped.
+A row's own settings come first, then the grid's base, then the flags given here, also by
+a --flagfile, then those of the first run of --towers_from. --stages of a recipe is left
+alone. The same command continues what was stopped.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,9 +56,8 @@ def main(_: Sequence[str]) -> None:
     out, verify = Path(values.out), flags.read(VerifyConfig)
     repeated = flags.read(RepeatConfig, defaults=REPEATED)
     grid = read_grid(Path(values.grid))
-    for name in ("split", "stages"):
-        if values[name].present:
-            raise UserError(f"expected --splits, and stages follow from it: --{name}")
+    if values["split"].present:
+        raise UserError("expected --splits. Received: --split")
     given = {n: values[n].value for n in settings.PLACES if values[n].present}
     runs = [Run.open(Path(folder)) for folder in values.towers_from]
     if not runs and not values.data:
@@ -75,8 +74,6 @@ def main(_: Sequence[str]) -> None:
         runs = train_towers(data, out, model, training, repeated.splits, verify)
     towers = [Towers.open(run, data, verify) for run in runs]
     check_splits(towers)
-    after = {n: v for n, v in given.items() if not settings.is_of_towers(n)}
-    grid = dataclasses.replace(grid, base={**grid.base, **after})
     table = ablate(
         grid, towers, model, training, out, seeds=repeated.seeds, views=repeated.views
     )

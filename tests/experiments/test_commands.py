@@ -21,11 +21,13 @@ FLAGS = """
 --flow_epochs=1
 --flow_batch=4
 --fusion_epochs=9
+--fusion_dropout=0.1
+--stages=rgb,flow,fusion,end_to_end
 --fusion_batch=4
 """
 GRID = """
 reference: late fusion
-base: {network: stfn, blocks: 0, fusion_epochs: 7, fusion_rate: 1e-2}
+base: {network: stfn, blocks: 0, fusion_epochs: 1, fusion_rate: 1e-2}
 rows:
   - {name: late fusion, set: {network: late_fusion}}
   - {name: no block}
@@ -40,7 +42,7 @@ def test_an_ablation_without_towers_trains_them_first(dataset, tmp_path):
     command = [
         sys.executable, "-m", "stfn_keras.experiments.ablate", f"--data={dataset}",
         f"--flagfile={tmp_path / 'recipe.flags'}", f"--grid={tmp_path / 'grid.yaml'}",
-        "--seeds=1", "--fusion_epochs=1", f"--out={out}",
+        "--seeds=1", f"--out={out}",
     ]  # fmt: skip
     found = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False
@@ -50,8 +52,8 @@ def test_an_ablation_without_towers_trains_them_first(dataset, tmp_path):
     assert (out / "towers-split1" / "checkpoints" / "flow" / "state.json").exists()
     (result,) = out.glob("rows/stfn-*/split1-seed0-*/result.json")
     fusion = json.loads(result.read_text())["settings"]["training"]["fusion"]
-    assert fusion["epochs"] == 1  # the command line goes before the grid's base,
-    assert fusion["rate"] == 1e-2  # and that before what no flag said
+    assert fusion["epochs"] == 1  # the grid's base goes before the recipe,
+    assert fusion["dropout"] == 0.1  # and that before what no flag said
     again = subprocess.run(
         command[:-1] + [f"--towers_from={out / 'towers-split1'}", f"--out={out}"],
         cwd=ROOT, capture_output=True, text=True, check=False,
