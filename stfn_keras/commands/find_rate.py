@@ -31,6 +31,9 @@ def define_flags() -> None:
     absl_flags.DEFINE_string(
         "towers_from", None, "for the fusion: a run with finished towers"
     )
+    absl_flags.DEFINE_string(
+        "init_from", None, "start from the weights of this run, or archive of one"
+    )
     train.define_settings()
 
 
@@ -53,6 +56,7 @@ def main(_: Sequence[str]) -> None:
         values.steps,
         Path(values.towers_from) if values.towers_from else None,
         flags.read(VerifyConfig),
+        Path(values.init_from) if values.init_from else None,
     )
     print(found.explained(values.stage))
     print(f"curve: {out / f'rate_finder-{values.stage}.png'}, and .csv beside it")

@@ -30,6 +30,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.training import stages
 from stfn_keras.training.checks import check_settings, towers_run
 from stfn_keras.training.history import short_rate
+from stfn_keras.training.initial import Initial
 from stfn_keras.training.loop import Stage, compile_stage, seed_dropout
 from stfn_keras.training.rate_curve import RangeTest, judged, write
 from stfn_keras.training.run import Run
@@ -113,6 +114,7 @@ def find_rate(
     steps: int = 100,
     towers_from: Path | None = None,
     verify: VerifyConfig = DEFAULT_VERIFY,
+    init_from: Path | None = None,
 ) -> RangeTest:
     """Run the range test of one stage and write its table and picture.
 
@@ -130,6 +132,8 @@ def find_rate(
         steps: Optimiser steps.
         towers_from: A run with finished towers, which `fusion` needs.
         verify: How the training shards are checked first.
+        init_from: A finished run, or an archive of one, whose weights the stage
+            starts from.
 
     Raises:
         UserError: The network has no such stage, it lacks its towers, or settings and
@@ -139,6 +143,9 @@ def find_rate(
     manifest = Manifest.load(data)
     check_settings(model, dataclasses.replace(training, stages=(stage,)), manifest)
     manifest.verify(data, verify.full, training.split, "r")
+    initial = None
+    if init_from:
+        initial = Initial.open(init_from, model, training, manifest)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -156,7 +163,7 @@ def find_rate(
             Path(folder), location_of(data.resolve()), manifest.digest,
             manifest.labels, manifest.preprocessing, model, training, towers_from,
         )  # fmt: skip
-        work = Work(run, data, manifest, towers_run(run))
+        work = Work(run, data, manifest, towers_run(run), initial)
         keras.utils.set_random_seed(training.seed)
         if stage == "fusion":
             stages.train_fusion(work, fit)

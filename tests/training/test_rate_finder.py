@@ -198,6 +198,13 @@ def test_a_stage_that_is_not_there_is_named(dataset, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_weights_to_start_from_are_checked_first(dataset, tmp_path):
+    with pytest.raises(UserError, match="gone"):
+        find_rate(dataset, tmp_path / "a", small_model(), small_training(), "rgb",
+                  init_from=tmp_path / "gone")  # fmt: skip
+    assert not (tmp_path / "a").exists()
+
+
 def test_the_command_reads_trains_flags_and_says_where_the_curve_is(dataset, tmp_path):
     flags = ["--tower=tiny", "--rgb_size=16", "--pairs=2", "--network=spatial",
              "--rgb_weights=none", "--rgb_batch=4", "--rgb_segments=2"]  # fmt: skip
