@@ -5,9 +5,9 @@ python -m stfn_keras.experiments.ablate --grid recipes/ablation.yaml --out OUT \
 python -m stfn_keras.experiments.ablate --grid recipes/ablation.yaml --out OUT \
     --data DATA --splits 1,2,3 --flagfile RECIPE   (trains the towers first)
 
-A row's own settings come first, then the grid's base, then the flags given here, also by
-a --flagfile, then those of the first run of --towers_from. --stages of a recipe is left
-alone. The same command continues what was stopped.
+A row's own settings come first, then the grid's base, then the flags given here, also
+those of a --flagfile, then those of the first run of --towers_from. --stages has no
+meaning here. The same command continues what was stopped.
 """
 
 from collections.abc import Sequence

@@ -6,8 +6,10 @@
       - {name: late fusion, group: baselines, set: {network: late_fusion}}
       - {name: 1 block, group: fusion, set: {blocks: 1}}
       - {name: 1 block shuffled, group: order, set: {blocks: 1}, shuffle: true}
+      - {name: MLP, group: order, set: {blocks: 1, temporal: mlp}, against: 1 block}
 
-`set` and `base` hold flags of train.py without their dashes; `base` is under every row.
+`set` and `base` hold flags of train.py without their dashes; `base` is under every row
+and goes before the command's flags.
 """
 
 from collections.abc import Mapping
@@ -32,6 +34,8 @@ class Row:
         shuffle: Whether the segments are shuffled at test.
         classes: The accuracy is over test videos of these alone; all if empty. The
             network still tells all classes apart.
+        against: The row it is compared with. Empty: the same network unshuffled for a
+            shuffled row, if the grid has it, or else the grid's reference.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Row:
     settings: Mapping[str, Any] = field(default_factory=dict)
     shuffle: bool = False
     classes: tuple[str, ...] = ()
+    against: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,12 @@ class Grid:
                 "a grid's reference must be the name of one of its rows. Received: "
                 f"{self.reference!r}"
             )
+        for row in self.rows:
+            if row.against and row.against not in names:
+                raise UserError(
+                    f"row {row.name!r}: against must be the name of a row of the grid. "
+                    f"Received: {row.against!r}"
+                )
         for values, where in (
             (self.base, "base"),
             *((row.settings, f"row {row.name!r}") for row in self.rows),
@@ -98,7 +109,8 @@ def read_grid(path: Path) -> Grid:
 def _row(value: Any, number: int) -> Row:
     named = isinstance(value, dict) and isinstance(value.get("name"), str)
     where = f"row {value['name']!r}" if named else f"row {number}"
-    known = {"name": str, "group": str, "set": dict, "shuffle": bool, "classes": list}
+    known = {"name": str, "group": str, "set": dict, "shuffle": bool, "classes": list,
+             "against": str}  # fmt: skip
     read = _checked(value, known, where, ("name",))
     return Row(
         read["name"],
@@ -106,6 +118,7 @@ def _row(value: Any, number: int) -> Row:
         read.get("set", {}),
         read.get("shuffle", False),
         tuple(map(str, read.get("classes", ()))),
+        read.get("against", ""),
     )
 
 

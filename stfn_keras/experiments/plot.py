@@ -19,8 +19,8 @@ def draw_table(rows: pd.DataFrame, reference: str, path: Path) -> None:
 
     Args:
         rows: Of a `Table`.
-        reference: The row whose top-1 is drawn as a line through all others; empty
-            for none.
+        reference: The row whose top-1 is drawn as a line through all rows of the same
+            classes; empty for none.
         path: The picture.
     """
     places, ticks, heads = [], [], []
@@ -47,8 +47,14 @@ def draw_table(rows: pd.DataFrame, reference: str, path: Path) -> None:
             fmt="o", markersize=4, capsize=2, color=colour, label=label,
         )  # fmt: skip
     if reference:
-        value = 100 * rows.loc[rows["row"] == reference, "video_top1"].iloc[0]
-        axes.axvline(value, color="0.6", linewidth=1, label=f"{reference}, top-1")
+        line = rows[rows["row"] == reference].iloc[0]
+        alike = [p for p, classes in zip(places, ordered["classes"], strict=True)
+                 if classes == line["classes"]]  # fmt: skip
+        axes.vlines(
+            [100 * line["video_top1"]] * len(alike),
+            [place - 0.5 for place in alike], [place + 0.5 for place in alike],
+            color="0.6", linewidth=1, zorder=1, label=f"{reference}, top-1",
+        )  # fmt: skip
     axes.set_yticks(places, ticks)
     for place, group in heads:
         axes.annotate(

@@ -48,7 +48,7 @@ def test_an_ablation_without_towers_trains_them_first(dataset, tmp_path):
         command, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert found.returncode == 0, found.stderr
-    assert "| p against late fusion |" in found.stdout
+    assert "| p | against |" in found.stdout
     assert (out / "towers-split1" / "checkpoints" / "flow" / "state.json").exists()
     (result,) = out.glob("rows/stfn-*/split1-seed0-*/result.json")
     fusion = json.loads(result.read_text())["settings"]["training"]["fusion"]

@@ -26,11 +26,14 @@ def test_a_grid_is_read(tmp_path):
         base: {segments: 5}
         rows:
           - {name: a, group: g, set: {fusion_rate: 1e-3}}
-          - {name: b, shuffle: true, classes: [x, 7]}
+          - {name: b, shuffle: true, classes: [x, 7], against: a}
         """,
     )
     assert grid == Grid(
-        (Row("a", "g", {"fusion_rate": "1e-3"}), Row("b", "", {}, True, ("x", "7"))),
+        (
+            Row("a", "g", {"fusion_rate": "1e-3"}),
+            Row("b", "", {}, True, ("x", "7"), "a"),
+        ),
         {"segments": 5},
         "a",
     )
@@ -53,6 +56,7 @@ def test_a_grid_is_read(tmp_path):
         ("base: {seed: 1}\nrows: [{name: a}]", "base sets seed"),
         ("rows: [{name: a}, {name: a}]", "distinct names. Received twice: 'a'"),
         ("rows: [{name: a}]\nreference: b", "reference must be .* Received: 'b'"),
+        ("rows: [{name: a, against: b}]", "row 'a': against must be .* Received: 'b'"),
         ("rows: [", "expected a grid in YAML"),
         ("rows: !!python/object:os.system {}", "expected a grid in YAML"),
     ],
