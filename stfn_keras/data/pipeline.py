@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from stfn_keras.config import PixelStageConfig
+from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.mixing import mixed_batches
 from stfn_keras.data.sampling import fixed_positions, segment_bounds
 from stfn_keras.data.source import Source, parse, take
@@ -143,6 +144,21 @@ def training_batches(
     return counted(data, max(source.videos // batch, 1)).prefetch(tf.data.AUTOTUNE)
 
 
+def check_crops(manifest: Manifest, crops: int) -> None:
+    """Refuse a number of test crops that is not offered for the data.
+
+    Raises:
+        UserError: It is none of those offered, or they are mirror images of data that
+            must not be mirrored.
+    """
+    view.check_crop_count(crops)
+    if crops in (2, 10) and not manifest.flip:
+        raise UserError(
+            f"the data were prepared with --noflip, so {crops} crops, half of them "
+            "mirror images, are refused: use 1 or 5"
+        )
+
+
 def view_batches(
     source: Source, *, segments: int, samplings: int, crops: int, batch: int
 ) -> tf.data.Dataset:
@@ -161,12 +177,7 @@ def view_batches(
     Raises:
         UserError: `crops` is not offered, or it mirrors data that must not be.
     """
-    if crops in (2, 10) and not source.manifest.flip:
-        raise UserError(
-            f"the data were prepared with --noflip, so {crops} crops, half of them "
-            "mirror images, are refused: use 1 or 5"
-        )
-    view.check_crop_count(crops)
+    check_crops(source.manifest, crops)
     positions = fixed_positions(source.manifest.snippets, segments, samplings)
 
     def samplings_of(record: tf.Tensor) -> tf.data.Dataset:

@@ -15,6 +15,7 @@ from stfn_keras.experiments.result import Result
 from stfn_keras.experiments.settings import changed
 from stfn_keras.experiments.table import Table, make_table, write_table
 from stfn_keras.experiments.towers import Towers
+from stfn_keras.experiments.views import check_views
 
 
 def ablate(
@@ -93,6 +94,7 @@ def _plan(
                 )
             try:
                 network.check(recipe, one)
+                check_views(recipe.model, views, one.manifest)
             except UserError as error:
                 raise UserError(f"{where}: {error}") from error
         plan.append((row, recipes))

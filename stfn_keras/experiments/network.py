@@ -20,11 +20,11 @@ from stfn_keras import models
 from stfn_keras.config import ModelConfig, TrainingConfig
 from stfn_keras.data.source import naming_damage
 from stfn_keras.errors import UserError
-from stfn_keras.evaluation.evaluate import parse_views
 from stfn_keras.evaluation.feature_scores import score_features
 from stfn_keras.evaluation.scoring import view_config
 from stfn_keras.experiments.result import Result
 from stfn_keras.experiments.towers import Towers
+from stfn_keras.experiments.views import views_of
 from stfn_keras.training import stages
 from stfn_keras.training.checks import check_settings, towers_run
 from stfn_keras.training.run import Run, from_dict
@@ -150,10 +150,8 @@ def scored(recipe: Recipe, towers: Towers, folder: Path) -> Result:
         head = _consensus(recipe, towers)
     else:
         head = _trained(recipe, towers, training)
-    samplings, crops = parse_views(recipe.views)
+    samplings, crops = views_of(recipe.model, recipe.views)
     features = towers.features(crops)
-    if recipe.model.views_are_snippets:
-        samplings *= recipe.model.segments
     scores = score_features(head, features, samplings=samplings)
     orders = [
         score_features(head, features, samplings=samplings, shuffle=seed)

@@ -5,10 +5,11 @@
 
 `OUT/split1-seed0/` trains the towers of split 1; the other seeds of the split take
 them. Everything is a run of its own, so the same call continues what was stopped.
+`RepeatConfig.views` is that of a fusion network; a network of independent snippets
+sees as many of them (`stfn_keras.experiments.views`), as the rows of an ablation do.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from stfn_keras.config import ModelConfig, TrainingConfig
 from stfn_keras.config.experiment import RepeatConfig
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
-from stfn_keras.evaluation.evaluate import default_views, evaluate, parse_views
-from stfn_keras.experiments.table import METRICS, over_seeds
+from stfn_keras.evaluation.evaluate import evaluate
+from stfn_keras.experiments.table import METRICS, over_seeds, per_cent
+from stfn_keras.experiments.views import check_views, views_of
 from stfn_keras.files import read_json, write_text
 from stfn_keras.training.finished import weights_digest
 from stfn_keras.training.run import Run
@@ -52,19 +54,18 @@ def train_splits(
 
     Returns:
         A line per split and one of the mean over splits, as `summary.csv`: means and
-        standard deviations over seeds. `out/runs.csv` has a line per run. Empty if
-        the stages asked for make no whole network yet.
+        standard deviations over seeds. `out/runs.csv` has a line per run. Both are
+        written after each run. Empty if the stages asked for make no whole network
+        yet.
 
     Raises:
-        UserError: `out` is a run itself, the data lack a split or its test videos,
-            or as of `train`.
+        UserError: `out` is a run itself, the data lack a split, its test videos or
+            the views, or as of `train`.
     """
     if (out / "config.json").exists():
         raise UserError(
             f"--out must be a folder for the runs of --splits. Received a run: {out}"
         )
-    if repeated.views:
-        parse_views(repeated.views)
     manifest = Manifest.load(data)
     for split in repeated.splits:  # now, not after hours with the splits before
         if split > manifest.splits or not manifest.count(split, "e"):
@@ -72,7 +73,9 @@ def train_splits(
                 f"--splits must be of the data's 1 to {manifest.splits}, with test "
                 f"videos. Received: {split}"
             )
+    check_views(model, repeated.views, manifest)
     lines = []
+    summary = pd.DataFrame()
     for split in repeated.splits:
         first = (towers or {}).get(split)
         for seed in _seeds(model, training, repeated):
@@ -85,23 +88,23 @@ def train_splits(
                 metrics = _evaluated(run, repeated.views, data)
                 wanted = {name: metrics[name] for name in ("videos", *METRICS)}
                 lines.append({"split": split, "seed": seed, **wanted})
-    runs = pd.DataFrame(lines, columns=["split", "seed", "videos", *METRICS])
-    if not len(runs):
-        return runs
-    write_text(out / "runs.csv", runs.to_csv(index=False))
-    summary = summed_up(runs)
-    write_text(out / "summary.csv", summary.to_csv(index=False))
+                runs = pd.DataFrame(lines)
+                write_text(out / "runs.csv", runs.to_csv(index=False))
+                summary = summed_up(runs)
+                write_text(out / "summary.csv", summary.to_csv(index=False))
     return summary
 
 
 def summed_up(runs: pd.DataFrame) -> pd.DataFrame:
     """A line per split, and with several the mean over splits.
 
-    The mean's deviation is that over seeds of each seed's mean over the splits.
+    The mean's deviation is that over seeds of each seed's mean over the splits; a seed
+    that a split still lacks is left out of it.
     """
     parts: list[tuple[Any, pd.DataFrame]] = list(runs.groupby("split"))
     if len(parts) > 1:
-        parts.append(("mean", runs))
+        have = runs.groupby("seed")["split"].transform("nunique")
+        parts.append(("mean", runs[have == len(parts)]))
     return pd.DataFrame([{"split": name, **over_seeds(part)} for name, part in parts])
 
 
@@ -110,10 +113,7 @@ def as_markdown(summary: pd.DataFrame) -> str:
     lines = ["| split | test videos | top-1, % | mean class, % |", "|---|---|---|---|"]
     for line in summary.to_dict("records"):
         cells = [str(line["split"]), str(line["videos"])]
-        for name in METRICS:
-            spread = line[f"{name}_std"]
-            shown = "" if math.isnan(spread) else f" +- {100 * spread:.1f}"
-            cells.append(f"{100 * line[name]:.1f}{shown}")
+        cells += [per_cent(line, name) for name in METRICS]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -130,7 +130,7 @@ def _seeds(
 
 def _evaluated(run: Run, views: str, data: Path) -> dict[str, Any]:
     """The metrics of the run's report, made unless it is that of this network."""
-    views = views or default_views(run)
+    views = "x".join(map(str, views_of(run.model, views)))
     path = run.folder / "report" / "metrics.json"
     if path.exists():
         metrics = read_json(path, "a report's metrics")

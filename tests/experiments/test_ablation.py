@@ -139,6 +139,8 @@ def test_settings_are_refused_before_anything_is_trained(
     ):
         with pytest.raises(UserError, match=message):
             run(towers, trained, tmp_path, Grid((good, bad)))
+    with pytest.raises(UserError, match="row 'good': crops, the C of --views"):
+        run(towers, trained, tmp_path, Grid((good,)), views="1x3")
     assert not any(tmp_path.iterdir())
 
 

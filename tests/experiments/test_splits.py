@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -93,6 +94,45 @@ def test_a_missing_split_is_refused_before_the_first_is_trained(
         train_splits(one, two_splits, tmp_path, small_model(), small_training(),
                      RepeatConfig((1, 3)))  # fmt: skip
     assert not one.trained
+
+
+def test_views_are_refused_before_anything_is_trained(one, two_splits, tmp_path):
+    with pytest.raises(UserError, match="enough for 2 samplings of 3 segments"):
+        train_splits(one, two_splits, tmp_path, small_model(), small_training(),
+                     RepeatConfig((1, 2), views="3x1"))  # fmt: skip
+    assert not one.trained
+
+
+def test_tables_are_written_after_each_run(two_splits, tmp_path, monkeypatch):
+    metrics = {"videos": 5, "video_top1": 0.5, "mean_class_accuracy": 0.5}
+    monkeypatch.setattr(splits, "_evaluated", lambda *_: metrics)
+
+    def stopped_in_the_second(out, training, towers):
+        if training.split == 2:
+            raise KeyboardInterrupt
+        return SimpleNamespace(network_file=tmp_path)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_splits(stopped_in_the_second, two_splits, tmp_path, small_model(),
+                     small_training(), RepeatConfig((1, 2)))  # fmt: skip
+    assert pd.read_csv(tmp_path / "runs.csv")["split"].tolist() == [1]
+    assert pd.read_csv(tmp_path / "summary.csv")["split"].tolist() == [1]
+
+
+def test_a_seed_that_a_split_lacks_is_left_out_of_the_mean():
+    runs = pd.DataFrame(
+        [(1, 0, 10, 0.5), (1, 1, 10, 0.9), (2, 0, 20, 0.7)],
+        columns=["split", "seed", "videos", "video_top1"],
+    )
+    runs["mean_class_accuracy"] = runs["video_top1"]
+    assert summed_up(runs)["video_top1"].tolist() == pytest.approx([0.7, 0.7, 0.6])
+
+
+@pytest.mark.parametrize(("kind", "views"), [("late_fusion", "6x1"), ("stfn", "2x1")])
+def test_networks_of_snippets_see_as_many(tmp_path, monkeypatch, kind, views):
+    monkeypatch.setattr(splits, "evaluate", lambda run, views, data: views)
+    run = SimpleNamespace(folder=tmp_path, model=small_model(network=kind))
+    assert splits._evaluated(run, "2x1", tmp_path) == views
 
 
 def test_a_run_is_no_folder_of_runs(one, trained, two_splits):
