@@ -15,7 +15,7 @@ from stfn_keras.config import ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import DEFAULT_VERIFY, Manifest, VerifyConfig
 from stfn_keras.evaluation.feature_scores import ViewFeatures, cached_view_features
 from stfn_keras.training.run import Run
-from stfn_keras.training.stages import trained_towers
+from stfn_keras.training.stages import tower_digests, trained_towers
 from stfn_keras.training.train import train
 from stfn_keras.training.work import Work
 
@@ -58,9 +58,7 @@ class Towers:
         folder, manifest = own.manifest(data)
         manifest.verify(folder, verify.full, own.training.split, "rve")
         work = Work(own, folder, manifest, own)
-        streams = own.model.streams
-        digests = {stream: work.checkpoints(stream).result()[1] for stream in streams}
-        return cls(own, folder, manifest, digests)
+        return cls(own, folder, manifest, tower_digests(work))
 
     @property
     def split(self) -> int:

@@ -61,45 +61,48 @@ def cache_key(
 
 
 def cache_features(
-    towers: dict[str, keras.Model],
+    towers: Callable[[], dict[str, keras.Model]],
+    size: int,
     source: Source,
     path: Path,
     views: int,
-    videos: int,
     described: str,
 ) -> FeatureFile:
     """Compute the features of every stored snippet unless they are there, undamaged.
 
     Args:
-        towers: Stream name to a model from uint8 (H, W, C) to (features,).
+        towers: Gives, where they are needed, stream name to a model from uint8
+            (H, W, C) to (features,).
+        size: Length of the features.
         source: Shards of one role.
         path: The TFRecord file to write.
         views: 1 the centre view, 2 its mirror image too.
-        videos: Videos in the shards.
         described: What the progress bar calls it.
 
     Returns:
         The file and its shape.
     """
     snippets = source.manifest.snippets
-    size = int(next(iter(towers.values())).output_shape[-1])
-    cached = FeatureFile(path, videos, snippets, views, size)
+    cached = FeatureFile(path, source.videos, snippets, views, size)
     if _is_whole(path):
         return cached
+    models, videos = towers(), source.videos
     per_video = snippets * views
     batches = view_batches(
         source, segments=1, samplings=snippets, crops=views, batch=VIEWS_PER_BATCH
     )
-    pending: dict[str, list[np.ndarray]] = {stream: [] for stream in towers}
+    pending: dict[str, list[np.ndarray]] = {stream: [] for stream in models}
     labels: list[int] = []
     with (
         written_aside(path) as aside,
         tf.io.TFRecordWriter(str(aside)) as writer,
-        tqdm(total=videos, desc=described, unit="video", dynamic_ncols=True) as bar,
+        tqdm(
+            total=source.videos, desc=described, unit="video", dynamic_ncols=True
+        ) as bar,
     ):
         for inputs, about in batches:
             labels += about["label"].numpy().tolist()
-            for stream, tower in towers.items():
+            for stream, tower in models.items():
                 found = tower.predict_on_batch(inputs[stream][:, 0])
                 pending[stream] += list(np.asarray(found, np.float16))
             while len(labels) >= per_video:

@@ -7,6 +7,7 @@ flow tower -+
 
 import dataclasses
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import keras
@@ -125,6 +126,15 @@ def trained_towers(work: Work) -> tuple[dict[str, keras.Model], dict[str, str]]:
     return networks, digests
 
 
+def tower_digests(work: Work) -> dict[str, str]:
+    """SHA-256 of the towers' results by stream.
+
+    Raises:
+        UserError: A tower is not trained, or damaged.
+    """
+    return {s: work.checkpoints(s).result()[1] for s in work.run.model.streams}
+
+
 def load_result(work: Work, name: str, network: keras.Model) -> str:
     """Load the weights that a finished stage gave; return their file's SHA-256."""
     path, digest = work.checkpoints(name).result()
@@ -134,13 +144,13 @@ def load_result(work: Work, name: str, network: keras.Model) -> str:
 
 
 def cached_features(
-    work: Work, networks: dict[str, keras.Model], digests: dict[str, str]
+    work: Work, networks: Callable[[], dict[str, keras.Model]], digests: dict[str, str]
 ) -> dict[str, features.FeatureFile]:
     """The cached features of the split's training (and validation) videos, by role.
 
     Args:
         work: The run and its data.
-        networks: The towers' networks by stream.
+        networks: Gives the towers' networks by stream, where they are needed.
         digests: SHA-256 of the towers' checkpoints by stream.
     """
     training = work.run.training
@@ -148,17 +158,21 @@ def cached_features(
         work.manifest.digest, training.split, work.run.flow, digests,
         training.feature_views, (training.folds, training.fold),
     )  # fmt: skip
-    towers = {stream: tower_of(n, stream) for stream, n in networks.items()}
-    sizes = {s: int(t.input_shape[1]) for s, t in towers.items()}
+    model = work.run.model
+    sizes = {stream: models.input_size(model, stream) for stream in model.streams}
+
+    def towers() -> dict[str, keras.Model]:
+        return {stream: tower_of(n, stream) for stream, n in networks().items()}
+
     found = {}
     for role in ("r", "v") if work.has_validation else ("r",):
         source = work.source(role, sizes)
         found[role] = features.cache_features(
             towers,
+            models.feature_size(model),
             source,
             work.towers_run.folder / "features" / key / f"{role}.tfrecord",
             training.feature_views if role == "r" or work.parts else 1,
-            source.videos,
             "features of the " + {"r": "training", "v": "validation"}[role] + " videos",
         )
     return found
@@ -167,14 +181,21 @@ def cached_features(
 def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
     """Train the temporal and fusion part on cached features; `fit` as for a tower."""
     run, stage = work.run, work.stage("fusion")
-    networks, digests = trained_towers(work)
+    digests = tower_digests(work)
     stage.checkpoints.begin(digests)
+
+    @cache
+    def networks() -> dict[str, keras.Model]:
+        return trained_towers(work)[0]
+
     cached = cached_features(work, networks, digests)
+    # So that it starts alike whether or not the features had to be computed.
+    keras.utils.set_random_seed(run.training.seed)
     network = fusion_network(run)
     if work.initial and not stage.checkpoints.kept:
         work.initial.apply(network, "fusion", run.folder)
     if run.training.fusion_init == "towers":
-        _take_classifiers(networks, network)
+        _take_classifiers(networks(), network)
     model = fitted_model(network, stage.stream_loss)
     shared: dict[str, Any] = {
         "segments": run.model.segments,
