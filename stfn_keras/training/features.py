@@ -86,7 +86,7 @@ def cache_features(
     cached = FeatureFile(path, source.videos, snippets, views, size)
     if _is_whole(path):
         return cached
-    models, videos = towers(), source.videos
+    models = towers()
     per_video = snippets * views
     batches = view_batches(
         source, segments=1, samplings=snippets, crops=views, batch=VIEWS_PER_BATCH
