@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := recipes/demo.flags
+# Processes that share the tests; each takes up to 2 GB.
+WORKERS := 2
 
 .PHONY: demo test lint test-io clean
 
@@ -29,7 +31,7 @@ demo: .venv/installed
 	@echo "  $(BIN)/python predict.py --model models/mine CLIP.mp4"
 
 test: .venv/tested lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: .venv/tested
 	$(BIN)/ruff check .
