@@ -1,5 +1,6 @@
 """Import TensorFlow without its native start-up notices."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -9,7 +10,8 @@ def import_keras_quietly() -> None:
     """Import Keras and its backend with native standard error held back.
 
     TensorFlow prints notices (no GPU found, oneDNN is on) before its own log level
-    takes effect. What was held back is shown if the import fails.
+    takes effect. What was held back is shown if the import fails. Its warnings of
+    graphs traced anew are turned off: each stage and each network has its own.
     """
     # Notices at run time, even at its error level, concern the hardware alone.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,6 +21,8 @@ def import_keras_quietly() -> None:
         os.dup2(held.fileno(), 2)
         try:
             import keras  # noqa: F401
+
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)
         except BaseException:
             held.seek(0)
             os.write(kept, held.read())

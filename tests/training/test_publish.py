@@ -95,16 +95,18 @@ def test_a_run_directory_opens_as_it_is(trained):
 
 def test_no_path_of_the_machine_is_in_it(trained, tmp_path):
     """Runs carry where data, other runs and weights were; none of it is published."""
-    folder = tmp_path / "secret-place" / "run"
-    shutil.copytree(trained.folder, folder)
+    place = tmp_path / "secret-place"
+    folder, towers = place / "run", place / "towers"
     training = dataclasses.replace(
-        trained.training, rgb_weights=str(tmp_path / "secret-place" / "lite.weights.h5")
+        trained.training, rgb_weights=str(place / "lite.weights.h5")
     )
-    run = dataclasses.replace(
-        trained, folder=folder, training=training, data="/secret-place/ucf101",
-        towers_from=tmp_path / "secret-place",
-    )  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(run.settings()))
+    for copy, taken in ((towers, None), (folder, towers)):
+        shutil.copytree(trained.folder, copy)
+        run = dataclasses.replace(
+            trained, folder=copy, training=training, data="/secret-place/ucf101",
+            towers_from=taken,
+        )  # fmt: skip
+        (copy / "config.json").write_text(json.dumps(run.settings()))
     found = publish(folder)
     assert found.path == folder / "published" / "run.zip"
     for name, content in members(found.path).items():
