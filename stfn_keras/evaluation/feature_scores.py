@@ -27,7 +27,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import Scores, check_finite, shown_ids
 from stfn_keras.files import read_json, sha256, write_json, written_aside
 from stfn_keras.training.run import Run
-from stfn_keras.training.stages import tower_of, trained_towers
+from stfn_keras.training.stages import tower_digests, tower_of, trained_towers
 from stfn_keras.training.work import Work
 
 CODE_VERSION = 1  # raise it when what a cached feature means changes
@@ -72,7 +72,7 @@ def cached_view_features(
     """
     split = run.training.split
     work = Work(run, data, manifest, run)
-    digests = {s: work.checkpoints(s).result()[1] for s in run.model.streams}
+    digests = tower_digests(work)
     depends = [CODE_VERSION, "e", manifest.digest, split, run.flow, digests, crops]
     key = hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:16]
     folder = run.folder / "features" / key

@@ -23,6 +23,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.evaluation.feature_scores import score_features
 from stfn_keras.evaluation.scoring import view_config
 from stfn_keras.experiments.result import Result
+from stfn_keras.experiments.settings import SETTLED
 from stfn_keras.experiments.towers import Towers
 from stfn_keras.experiments.views import views_of
 from stfn_keras.training import stages
@@ -31,10 +32,8 @@ from stfn_keras.training.run import Run, from_dict
 from stfn_keras.training.train import run_stage
 from stfn_keras.training.work import Work
 
+OTHER_STAGES = ("rgb", "flow_stage", "end_to_end")
 SHUFFLES = 5  # random orders of the segments, the same for every network
-# What of the training's settings the towers have settled, or the place of a result.
-SETTLED = ("split", "stages", "seed", "flow", "rgb_weights", "flow_init", "reset_head",
-           "rgb", "flow_stage", "end_to_end")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Recipe:
         if self.model.is_consensus:
             return TrainingConfig()
         plain = TrainingConfig()
-        settled = {name: getattr(plain, name) for name in SETTLED}
+        settled = {name: getattr(plain, name) for name in (*SETTLED, *OTHER_STAGES)}
         return dataclasses.replace(self.training, **settled)
 
     def settings(self, towers: Towers) -> dict[str, Any]:

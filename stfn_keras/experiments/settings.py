@@ -17,6 +17,7 @@ from stfn_keras.config import (
     TrainingConfig,
 )
 from stfn_keras.errors import UserError
+from stfn_keras.training.checks import SHARED_MODEL
 
 # Prefix of a stage's flags: its field of TrainingConfig, and its class.
 STAGES = {
@@ -45,12 +46,15 @@ def _places() -> dict[str, tuple[str, type, str]]:
 PLACES = _places()
 
 
+# What of the training's settings the towers have settled, or the place of a result.
+SETTLED = ("split", "stages", "seed", "flow", "rgb_weights", "flow_init", "reset_head")
+
+
 def is_of_towers(flag: str) -> bool:
     """Whether a flag decides the towers or which run it is, not the fusion alone."""
     owner, _, _ = PLACES[flag]
     return owner not in ("model", "training", "fusion") or flag in (
-        "tower", "rgb_size", "flow_size", "pairs", "flow", "rgb_weights", "flow_init",
-        "split", "stages", "seed", "reset_head", "folds", "fold",
+        *SHARED_MODEL, *SETTLED, "folds", "fold",
     )  # fmt: skip
 
 

@@ -192,10 +192,11 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
     # So that it starts alike whether or not the features had to be computed.
     keras.utils.set_random_seed(run.training.seed)
     network = fusion_network(run)
-    if work.initial and not stage.checkpoints.kept:
-        work.initial.apply(network, "fusion", run.folder)
-    if run.training.fusion_init == "towers":
-        _take_classifiers(networks(), network)
+    if not stage.checkpoints.kept:  # else its own weights are restored
+        if work.initial:
+            work.initial.apply(network, "fusion", run.folder)
+        if run.training.fusion_init == "towers":
+            _take_classifiers(networks(), network)
     model = fitted_model(network, stage.stream_loss)
     shared: dict[str, Any] = {
         "segments": run.model.segments,
