@@ -8,6 +8,7 @@ the resolved values to its `config.json`, and every exported model carries them.
 Marks: P stated by the poster, T taken from a named public source, C our choice.
 """
 
+from stfn_keras.config.machine import DEFAULT_MACHINE, STRATEGIES, MachineConfig
 from stfn_keras.config.model import (
     AGGREGATES,
     COMBINATIONS,
@@ -34,6 +35,7 @@ from stfn_keras.config.training import (
     END_TO_END_STAGE,
     FLOW_STAGE,
     FUSION_STAGE,
+    PRECISIONS,
     RGB_STAGE,
     STAGES,
     PixelStageConfig,
@@ -45,6 +47,7 @@ from stfn_keras.config.training import (
 __all__ = [
     "AGGREGATES",
     "COMBINATIONS",
+    "DEFAULT_MACHINE",
     "DIRECTIONS",
     "END_TO_END_STAGE",
     "FEATURE_NORMS",
@@ -54,11 +57,14 @@ __all__ = [
     "FUSION_STAGE",
     "LAYOUTS",
     "NETWORKS",
+    "PRECISIONS",
     "RESIDUALS",
     "RGB_STAGE",
     "STAGES",
+    "STRATEGIES",
     "TEMPORALS",
     "TOWERS",
+    "MachineConfig",
     "ModelConfig",
     "PixelStageConfig",
     "PreparationConfig",

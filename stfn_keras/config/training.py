@@ -6,6 +6,7 @@ from stfn_keras.config.options import check_at_least, check_choices, option
 from stfn_keras.errors import UserError
 
 STAGES = ("rgb", "flow", "fusion", "end_to_end")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,20 @@ class StageConfig:
     patience: int = option(
         0, "stop after so many epochs without a better validation top-1; 0: never"
     )
+    accumulate_steps: int = option(
+        1, "equal parts a batch is computed in, one after another, to save memory"
+    )
 
     def __post_init__(self) -> None:
         check_choices(self)
         at_least_0 = ("epochs", "rate", "warmup", "weight_decay", "clip_norm", "mixup")
         check_at_least(self, 0, *at_least_0, "patience", prefix="a stage's ")
-        check_at_least(self, 1, "batch", prefix="a stage's ")
+        check_at_least(self, 1, "batch", "accumulate_steps", prefix="a stage's ")
+        if self.batch % self.accumulate_steps:
+            raise UserError(
+                "accumulate_steps of a stage must divide its batch. Received: a batch "
+                f"of {self.batch} in {self.accumulate_steps} parts"
+            )
         for name in ("dropout", "label_smoothing", "ema"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise UserError(
@@ -173,6 +182,11 @@ class TrainingConfig:
         "none",
         "weights of the classes in the loss; balanced: by how few videos they have",
         ("none", "balanced"),
+    )
+    precision: str = option(
+        "float32",
+        "what towers and fusion compute in; weights and classifiers stay float32",
+        PRECISIONS,
     )
     folds: int = option(
         0, "parts of the training groups, of which one validates; 0: the data's own"
