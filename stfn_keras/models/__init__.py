@@ -18,6 +18,7 @@ from stfn_keras.models.preprocessing import Preprocess
 from stfn_keras.models.res_inception import TemporalResInception
 from stfn_keras.models.segment_attention import SegmentAttention
 from stfn_keras.models.segment_position import SegmentPosition
+from stfn_keras.models.synchronized import synchronize_batchnorm
 from stfn_keras.models.temporal_mlp import TemporalMLP
 from stfn_keras.models.time_distributed import TimeDistributed
 from stfn_keras.models.towers import (
@@ -59,5 +60,6 @@ __all__ = [
     "leaves",
     "load_tower_weights",
     "set_batchnorm_momentum",
+    "synchronize_batchnorm",
     "weighted_layers",
 ]
