@@ -11,6 +11,8 @@ likewise.
 
 import tensorflow as tf
 
+from stfn_keras.data.share import WHOLE, Share
+
 Tensors = dict[str, tf.Tensor]
 
 
@@ -98,7 +100,12 @@ def mixed(
 
 
 def mixed_batches(
-    data: tf.data.Dataset, alpha: float, seed: int, epoch: int
+    data: tf.data.Dataset,
+    alpha: float,
+    seed: int,
+    epoch: int,
+    start: int = 0,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """Blend the batches of an epoch; with `alpha` 0 the dataset as it is.
 
@@ -107,6 +114,9 @@ def mixed_batches(
         alpha: See `mixed`.
         seed: Seed of the run.
         epoch: Number of the epoch; with `seed` it fixes every draw.
+        start: Number of the first of these batches.
+        share: The part of each batch that these are: videos are blended within it, so
+            that mixup, unlike all else, depends on how many readers there are.
     """
     if not alpha:
         return data
@@ -116,9 +126,10 @@ def mixed_batches(
     )
 
     def blend(number: tf.Tensor, batch: tuple) -> tuple:
-        state = tf.random.experimental.stateless_fold_in(seeds, number)
+        part = number * share.count + share.index
+        state = tf.random.experimental.stateless_fold_in(seeds, part)
         inputs, labels, *weights = batch
         return mixed(inputs, labels, alpha, state, *weights)
 
-    numbered = data.enumerate()
+    numbered = data.enumerate(start)
     return numbered.map(blend, num_parallel_calls=tf.data.AUTOTUNE)

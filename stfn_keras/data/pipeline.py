@@ -18,6 +18,7 @@ from stfn_keras.config import PixelStageConfig
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.mixing import mixed_batches
 from stfn_keras.data.sampling import fixed_positions, segment_bounds
+from stfn_keras.data.share import WHOLE, Share, own_part, shuffled
 from stfn_keras.data.source import Source, parse, take
 from stfn_keras.data.stream import SHARDS_AT_ONCE, records
 from stfn_keras.errors import UserError
@@ -87,6 +88,8 @@ def training_batches(
     epoch: int,
     augment: PixelStageConfig,
     transform: Callable[[dict, tf.Tensor], tuple],
+    start: int = 0,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """One epoch of training batches: random snippets, crops, mirror images and more.
 
@@ -101,10 +104,20 @@ def training_batches(
             the rest of its settings is not read.
         transform: Maps (inputs, label) of one video to what the network is fitted on:
             (inputs, labels) or (inputs, labels, weights), dicts where mixup is on.
+        start: Batches of the epoch that are skipped, undecoded.
+        share: The part of every batch that is made here. All readers' parts together
+            are the one reader's batches, but that mixup blends within a part.
 
     Returns:
-        Batches of `transform`'s results; inputs uint8 (batch, T, H, W, C).
+        Batches of `transform`'s results; inputs uint8 (videos, T, H, W, C): `batch`
+        videos, or as many as the share has of them.
+
+    Raises:
+        UserError: The readers cannot part the batches evenly.
     """
+    share.check_divides(batch)
+    batch = min(batch, source.videos)
+    batches = source.videos // batch
     bounds = segment_bounds(source.manifest.snippets, segments)
     flip = source.manifest.flip
     order = np.random.default_rng([seed, epoch]).permutation(len(source.files))
@@ -134,14 +147,14 @@ def training_batches(
         )
         return transform(inputs, video["label"])
 
-    data = records(source, order, cycle=SHARDS_AT_ONCE).enumerate()
-    data = data.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
-    buffer = min(SHUFFLE_BUFFER, source.videos)
-    data = data.shuffle(buffer, seed=seed * 1_000_003 + epoch)
+    data = counted(records(source, order, cycle=SHARDS_AT_ONCE), source.videos)
+    data = data.enumerate().map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
+    data = shuffled(data, min(SHUFFLE_BUFFER, source.videos), seed, epoch)
+    data = own_part(data, batch=batch, batches=batches, start=start, share=share)
     data = data.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
-    data = data.batch(batch, drop_remainder=source.videos >= batch)
-    data = mixed_batches(data, augment.mixup, seed, epoch)
-    return counted(data, max(source.videos // batch, 1)).prefetch(tf.data.AUTOTUNE)
+    data = data.batch(share.videos_of_batch(batch), drop_remainder=True)
+    data = mixed_batches(data, augment.mixup, seed, epoch, start, share)
+    return counted(data, batches - start).prefetch(tf.data.AUTOTUNE)
 
 
 def check_crops(manifest: Manifest, crops: int) -> None:
@@ -160,7 +173,13 @@ def check_crops(manifest: Manifest, crops: int) -> None:
 
 
 def view_batches(
-    source: Source, *, segments: int, samplings: int, crops: int, batch: int
+    source: Source,
+    *,
+    segments: int,
+    samplings: int,
+    crops: int,
+    batch: int,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """Every view of every video once, in the order of the shards.
 
@@ -170,6 +189,8 @@ def view_batches(
         samplings: Samplings S of the segments per video.
         crops: Crops C per sampling.
         batch: Views per batch; the last batch may be smaller.
+        share: Of n readers, reader i sees the videos i, i + n, i + 2n, ... alone, in
+            batches of its own.
 
     Returns:
         Batches of (inputs, {`id`, `label`}); S x C consecutive views per video.
@@ -191,11 +212,11 @@ def view_batches(
         about = {key: tf.repeat(video[key], crops) for key in ("id", "label")}
         return inputs, about
 
-    data = records(source)
+    data = counted(records(source), source.videos).shard(share.count, share.index)
     data = data.flat_map(samplings_of)
     data = data.map(crops_of, num_parallel_calls=tf.data.AUTOTUNE)
     data = data.unbatch().batch(batch)
-    views = source.videos * samplings * crops
+    views = share.of_videos(source.videos) * samplings * crops
     return counted(data, -(-views // batch)).prefetch(tf.data.AUTOTUNE)
 
 

@@ -25,6 +25,7 @@ from stfn_keras.data.pipeline import (
     view_batches,
 )
 from stfn_keras.data.sampling import fixed_positions, segment_bounds
+from stfn_keras.data.share import WHOLE, Share, own_part, shuffled
 from stfn_keras.data.source import Source
 from stfn_keras.files import read_json, sha256, write_json, written_aside
 
@@ -158,14 +159,20 @@ def training_features(
     epoch: int,
     targets: Callable,
     mixup: float = 0.0,
+    start: int = 0,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """One epoch of (features, labels): a random snippet per segment, a random view.
 
     Features are float32 (batch, T, features), named `<stream>_features`; both
     streams take the same snippets and the same view. The files must have as many
-    snippets, views and features.
+    snippets, views and features. `start` and `share` are those of
+    `stfn_keras.data.pipeline.training_batches`.
     """
+    share.check_divides(batch)
     first, videos = cached[0], sum(file.videos for file in cached)
+    batch = min(batch, videos)
+    batches = videos // batch
     bounds = segment_bounds(first.snippets, segments)
     seeds = tf.constant([seed, epoch], tf.int64)
 
@@ -181,12 +188,14 @@ def training_features(
         }
         return inputs, *targets(label)
 
-    data = tf.data.TFRecordDataset([str(file.path) for file in cached]).enumerate()
-    data = data.shuffle(min(4 * SHUFFLE_BUFFER, videos), seed=seed * 1_000_003 + epoch)
+    data = tf.data.TFRecordDataset([str(file.path) for file in cached])
+    data = counted(data, videos).enumerate()
+    data = shuffled(data, min(4 * SHUFFLE_BUFFER, videos), seed, epoch)
+    data = own_part(data, batch=batch, batches=batches, start=start, share=share)
     data = data.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
-    data = data.batch(batch, drop_remainder=videos >= batch)
-    data = mixed_batches(data, mixup, seed, epoch)
-    return counted(data, max(videos // batch, 1)).prefetch(tf.data.AUTOTUNE)
+    data = data.batch(share.videos_of_batch(batch), drop_remainder=True)
+    data = mixed_batches(data, mixup, seed, epoch, start, share)
+    return counted(data, batches - start).prefetch(tf.data.AUTOTUNE)
 
 
 def validation_features(
@@ -196,8 +205,12 @@ def validation_features(
     segments: int,
     batch: int,
     targets: Callable,
+    share: Share = WHOLE,
 ) -> tf.data.Dataset:
-    """The centre view of every video once; as `training_features` otherwise."""
+    """The centre view of every video once; as `training_features` otherwise.
+
+    Of n readers, reader i sees the videos i, i + n, i + 2n, ... alone.
+    """
     positions = fixed_positions(cached.snippets, segments, 1)[0]
 
     def centre(record: tf.Tensor) -> tuple:
@@ -206,5 +219,6 @@ def validation_features(
                   for s, grid in grids.items()}  # fmt: skip
         return inputs, *targets(label)
 
-    data = tf.data.TFRecordDataset(str(cached.path)).map(centre)
-    return counted(data.batch(batch), -(-cached.videos // batch))
+    data = counted(tf.data.TFRecordDataset(str(cached.path)), cached.videos)
+    data = data.shard(share.count, share.index).map(centre).batch(batch)
+    return counted(data, -(-share.of_videos(cached.videos) // batch))
