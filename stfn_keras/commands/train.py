@@ -16,6 +16,7 @@ from stfn_keras.config import (
     FLOW_STAGE,
     FUSION_STAGE,
     RGB_STAGE,
+    MachineConfig,
     ModelConfig,
     PixelStageConfig,
     StageConfig,
@@ -44,6 +45,7 @@ def define_flags() -> None:
         "init_from", None, "start from the weights of this run, or archive of one"
     )
     flags.define(RepeatConfig)
+    flags.define(MachineConfig)
     define_settings()
 
 
@@ -81,13 +83,14 @@ def main(_: Sequence[str]) -> None:
     model, training, verify = (
         flags.read(ModelConfig), read_training(), flags.read(VerifyConfig),
     )  # fmt: skip
+    machine = flags.read(MachineConfig)
     repeated, towers = read_repeated(), [Path(p) for p in values.towers_from]
     data = open_data(values.data, flags.read(CacheConfig))
 
     init_from = Path(values.init_from) if values.init_from else None
 
     def one(out: Path, training: TrainingConfig, towers: Path | None) -> Run:
-        return train(data, out, model, training, towers, verify, init_from)
+        return train(data, out, model, training, towers, verify, init_from, machine)
 
     out = Path(values.out)
     if repeated.splits:

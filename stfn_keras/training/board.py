@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -25,7 +24,6 @@ PICTURES = 6  # about so often a stage shows pictures, evenly spread, and at its
 PICTURE_SECONDS = 10.0  # at least, between two times before the end
 MOST_PICTURES = 2 * PICTURES  # of one kind that a board writes, whoever asks
 CONFUSION_DPI = 72
-TRAINING_BATCHES = 8  # counted in a confusion matrix where nothing validates
 
 
 class StageBoard:
@@ -111,28 +109,20 @@ class StageBoard:
             self._image("confusion", as_pixels(figure, CONFUSION_DPI), epoch, log)
 
     def pictures(
-        self,
-        model: keras.Model,
-        training: tf.data.Dataset,
-        validation: tf.data.Dataset | None,
-        epoch: int,
+        self, batch: tuple, counted: tuple[str, np.ndarray], epoch: int
     ) -> None:
         """Show a training batch's snippets, and the confusion matrix.
 
-        It counts the validation videos, without them those of a few training batches.
-
         Args:
-            model: A fitted model, with the output `logits`.
-            training: Batches of (inputs, {`logits`: one-hot}, ...).
-            validation: The same, if there is any.
+            batch: Arrays (inputs, {`logits`: shares of the classes}, ...).
+            counted: Whose videos were counted, `validation` or `training` (while it
+                went on), and the counts, see `confusion`.
             epoch: Counted from 1.
         """
         self._rested_from = time.monotonic()
-        for inputs, targets, *_ in training.take(1):
-            self.snippets(inputs, targets["logits"], epoch)
-        counted = training.take(TRAINING_BATCHES) if validation is None else validation
-        log = "training" if validation is None else "validation"
-        counts = confusion_counts(model, counted, len(self._labels))
+        inputs, targets, *_ = batch
+        self.snippets(inputs, targets["logits"], epoch)
+        log, counts = counted
         self.confusion(counts, epoch, log)
 
     def _has_room(self, kind: str) -> bool:
@@ -173,22 +163,3 @@ def described(shares: np.ndarray, labels: Sequence[str]) -> str:
     if shares[first] > 0.99 or not others:
         return labels[first]
     return " + ".join(f"{100 * shares[i]:.0f} % {labels[i]}" for i in (first, *others))
-
-
-def confusion_counts(
-    model: keras.Model, batches: tf.data.Dataset, classes: int
-) -> np.ndarray:
-    """Count videos by true and predicted class; int64 (classes, classes).
-
-    Args:
-        model: A fitted model, with the output `logits`.
-        batches: Batches of (inputs, {`logits`: one-hot}, ...); of a mixed video the
-            class with the larger share is the true one.
-        classes: How many there are.
-    """
-    counts = np.zeros((classes, classes), np.int64)
-    for inputs, targets, *_ in batches:
-        logits = np.asarray(model.predict_on_batch(inputs)["logits"])
-        truth = np.asarray(targets["logits"]).argmax(axis=-1)
-        np.add.at(counts, (truth, logits.argmax(axis=-1)), 1)
-    return counts

@@ -1,25 +1,55 @@
-"""Checkpoints of one stage: atomic, digested, the last two and the best kept.
+"""Checkpoints of one stage: atomic, digested, the last few and the best kept.
 
-A checkpoint is a `.keras` file of the fitted model with its optimiser. It is read
-as weights into a model that our own code built, so no code in a file is ever run.
+    kept = StageCheckpoints.open(folder)
+    position, sums = kept.restore(model, optimizer)
+    kept.save(model, optimizer, Position(3, 120), sums, score=None)
+
+A checkpoint is a `.keras` file of the fitted model, to which the state of the training
+is added: the optimiser's variables, the counters of dropout, and the sums of the epoch
+so far. It is read as weights into a model that our own code built, so no code in a
+file is ever run.
 """
 
 import dataclasses
+import time
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
+import numpy as np
 from absl import logging
 
 from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, sha256, write_json, written_aside
+from stfn_keras.training.state import TrainingState, read_state, write_state
+
+ENTRY = ("epoch", "step", "file", "sha256")
 
 
-def save_model(model: keras.Model, path: Path) -> str:
+@dataclass(frozen=True, order=True)
+class Position:
+    """How far a stage is: whole epochs, and steps of the next one."""
+
+    epoch: int = 0
+    step: int = 0
+
+    @property
+    def file(self) -> str:
+        """Name of the checkpoint at this position."""
+        within = f"-step-{self.step:06d}" if self.step else ""
+        return f"epoch-{self.epoch:04d}{within}.keras"
+
+
+def save_model(
+    model: keras.Model, path: Path, state: TrainingState | None = None
+) -> str:
     """Write a `.keras` file, whole or not at all; return its SHA-256."""
     with written_aside(path) as aside:
         model.save(aside)
+        if state is not None:
+            write_state(aside, state)
         digest = sha256(aside)
     return digest
 
@@ -48,17 +78,35 @@ class StageCheckpoints:
     folder: Path
     epochs_done: int = 0
     finished: bool = False
-    kept: list[dict] = field(default_factory=list)  # oldest first: epoch, file, sha256
-    best: dict | None = None  # epoch, file, sha256, score
+    kept: list[dict] = field(default_factory=list)  # oldest first: ENTRY
+    best: dict | None = None  # ENTRY, and score
     made_of: dict = field(default_factory=dict)  # SHA-256 of what it was trained on
 
     @classmethod
     def open(cls, folder: Path) -> "StageCheckpoints":
-        """Read the stage's state; a folder without one is a stage not begun."""
-        if not (folder / "state.json").exists():
+        """Read the stage's state; a folder without one is a stage not begun.
+
+        Raises:
+            UserError: The state is damaged, or not ours.
+        """
+        path = folder / "state.json"
+        if not path.exists():
             return cls(folder)
-        state = read_json(folder / "state.json", "a stage's state")
-        return cls(folder=folder, **state)
+        state = read_json(path, "a stage's state")
+        try:
+            stage = cls(folder=folder, **state)
+            for entry in (*stage.kept, *([stage.best] if stage.best else [])):
+                entry.setdefault("step", 0)  # older runs have none within an epoch
+                if Path(entry["file"]).name != entry["file"]:
+                    raise ValueError(f"{entry['file']} is no file name")
+                if missing := [key for key in ENTRY if key not in entry]:
+                    raise KeyError(missing[0])
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"{path} is damaged or not made by train.py: {error}; delete "
+                f"{folder} to train the stage again, or choose a new --out"
+            ) from error
+        return stage
 
     def _write_state(self) -> None:
         state = dataclasses.asdict(self)
@@ -69,23 +117,50 @@ class StageCheckpoints:
         """Whether a score (higher is better) beats the best so far."""
         return score is not None and (self.best is None or score > self.best["score"])
 
-    def save(self, model: keras.Model, epoch: int, score: float | None) -> None:
-        """Keep the model after `epoch` epochs; `score` (higher is better) may rank it.
+    def save(
+        self,
+        model: keras.Model,
+        optimizer: keras.Optimizer,
+        position: Position,
+        sums: Mapping[str, np.ndarray] | None = None,
+        score: float | None = None,
+        keep: int = 2,
+    ) -> float:
+        """Keep the training as it is at a position.
 
-        A worse model never replaces the best one.
+        A worse model never replaces the best one. What was written before stays until
+        the new file and the new state are whole.
+
+        Args:
+            model: The fitted model.
+            optimizer: Its optimiser.
+            position: How far the stage is.
+            sums: Of the epoch so far, where the position is within one.
+            score: Ranks the model, higher is better.
+            keep: So many of the newest stay.
+
+        Returns:
+            Seconds that it took.
+
+        Raises:
+            UserError: It cannot be written; the checkpoints before are intact.
         """
-        file = f"epoch-{epoch:04d}.keras"
-        entry = {"epoch": epoch, "file": file,
-                 "sha256": save_model(model, self.folder / file)}  # fmt: skip
-        self.epochs_done = epoch
-        self.kept = [*self.kept, entry][-2:]
+        began = time.monotonic()
+        path = self.folder / position.file
+        state = TrainingState.of(model, optimizer, sums or {})
+        entry = {**dataclasses.asdict(position), "file": path.name,
+                 "sha256": save_model(model, path, state)}  # fmt: skip
+        self.epochs_done = position.epoch
+        others = [e for e in self.kept if e["file"] != path.name]
+        self.kept = [*others, entry][-keep:]
         if self.is_better(score):
             self.best = {**entry, "score": score}
         self._write_state()
         named = {e["file"] for e in (*self.kept, *([self.best] if self.best else []))}
-        for path in self.folder.glob("epoch-*.keras"):
-            if path.name not in named:
-                path.unlink()
+        for old in self.folder.glob("epoch-*.keras"):
+            if old.name not in named:
+                old.unlink()
+        return time.monotonic() - began
 
     def begin(self, made_of: dict[str, str]) -> None:
         """Record the towers (stream to SHA-256) that the stage is trained on.
@@ -106,29 +181,42 @@ class StageCheckpoints:
         self.finished = True
         self._write_state()
 
-    def restore(self, model: keras.Model) -> int:
-        """Load the last good checkpoint; return the epochs it has behind it.
+    def restore(
+        self, model: keras.Model, optimizer: keras.Optimizer
+    ) -> tuple[Position, dict[str, np.ndarray]]:
+        """Load the last good checkpoint: its position and the sums of its epoch.
 
         Raises:
             UserError: There are checkpoints, and every one is damaged.
         """
         for entry in reversed(self.kept):
+            path = self.folder / entry["file"]
             try:
-                load_weights(model, self.folder / entry["file"], entry["sha256"])
+                load_weights(model, path, entry["sha256"])
+                state = read_state(path)
+                state.restore(model, optimizer)
             except UserError as error:
                 logging.warning("%s; trying the one before", error)
                 continue
-            self._forget_after(entry["epoch"])
-            return self.epochs_done
+            position = Position(entry["epoch"], entry["step"])
+            self._forget_after(position)
+            return position, state.sums
         if self.kept:
-            raise UserError(f"every checkpoint in {self.folder} is damaged")
-        return 0
+            raise UserError(
+                f"every checkpoint in {self.folder} is damaged: delete that folder to "
+                "train the stage again, or choose a new --out"
+            )
+        return Position(), {}
 
-    def _forget_after(self, epoch: int) -> None:
-        """Go back to an epoch: later ones are trained, and written, again."""
-        self.epochs_done = epoch
-        self.kept = [entry for entry in self.kept if entry["epoch"] <= epoch]
-        if self.best is not None and self.best["epoch"] > epoch:
+    def _forget_after(self, position: Position) -> None:
+        """Go back to a position: later ones are trained, and written, again."""
+        self.epochs_done = position.epoch
+
+        def reached(entry: dict) -> bool:
+            return Position(entry["epoch"], entry["step"]) <= position
+
+        self.kept = [entry for entry in self.kept if reached(entry)]
+        if self.best is not None and not reached(self.best):
             self.best = None
 
     def result(self) -> tuple[Path, str]:

@@ -1,6 +1,10 @@
-"""Fit one stage: an epoch at a time, resumable, with one progress bar.
+"""Fit one stage, step by step: killed anywhere, it goes on where it stopped.
 
-fit_stage(stage, model, batches=lambda epoch: dataset)
+    fit_stage(stage, model, batches)
+
+A step is computed by an engine (`stfn_keras.training.engines`). What a step draws is a
+function of the seed, the epoch and the step, so a stage that was killed and continued
+trains on the same snippets, crops and dropout masks.
 """
 
 import math
@@ -13,20 +17,29 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from stfn_keras.config import StageConfig
+from stfn_keras.config import DEFAULT_MACHINE, MachineConfig, StageConfig
+from stfn_keras.data.share import Share
 from stfn_keras.errors import UserError
 from stfn_keras.training import history
 from stfn_keras.training.board import StageBoard
-from stfn_keras.training.checkpoint import StageCheckpoints
-from stfn_keras.training.metrics import MeanClassAccuracy
+from stfn_keras.training.checkpoint import Position, StageCheckpoints
+from stfn_keras.training.engines.engine import Engine, Fitted, Steps, make_engine
+from stfn_keras.training.objective import Objective, Sums
 from stfn_keras.training.optimizers import exchange_averages, make_optimizer
 from stfn_keras.training.progress import Progress
+from stfn_keras.training.state import dropout_states
+from stfn_keras.training.stopping import Stopping
 
-# Epochs shorter than this share a checkpoint; a new best one always has its own.
-CHECKPOINT_SECONDS = 20.0
+# A checkpoint is written when the time since the last is so many times its own.
+CHECKPOINT_SHARE = 20.0
 # Keras counts a draw up from the second number of the state: epochs must not meet.
 DRAWS_PER_EPOCH = 1_000_003
 STREAM_HEADS = ("rgb_logits", "flow_logits")
+
+# Gives a share of the batches of an epoch, from a step on: (epoch, step, share).
+TrainingBatches = Callable[[int, int, Share], tf.data.Dataset]
+# Gives a share of the videos that are validated on.
+ValidationBatches = Callable[[Share], tf.data.Dataset]
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,7 @@ class Stage:
     seed: int = 0
     stream_loss: float = 0.0
     rate_factors: Mapping[str, float] = field(default_factory=dict)  # by variable path
+    machine: MachineConfig = DEFAULT_MACHINE
 
     @property
     def checkpoints(self) -> StageCheckpoints:
@@ -85,130 +99,180 @@ def targets_for(
     return targets
 
 
-def compile_stage(model: keras.Model, stage: Stage, steps: int) -> None:
-    """Compile with the stage's loss, optimiser and metrics."""
-    config = stage.config
-
-    def loss() -> keras.losses.Loss:
-        return keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=config.label_smoothing
-        )
-
-    weights = {n: 1.0 if n == "logits" else stage.stream_loss for n in model.output}
-    model.compile(
-        optimizer=make_optimizer(config, steps, stage.rate_factors),
-        loss={name: loss() for name in model.output},
-        loss_weights=weights,
-        metrics={
-            "logits": [
-                keras.metrics.CategoricalAccuracy(name="top1"),
-                MeanClassAccuracy(len(stage.labels)),
-            ]
-        },
-        # XLA is slower than plain TensorFlow on CPU.
-        jit_compile=bool(tf.config.list_physical_devices("GPU")),
-    )
-    model.optimizer.build(model.trainable_variables)
+def prepared(model: keras.Model, stage: Stage, steps: int) -> Fitted:
+    """The model with the stage's loss and optimiser, of so many steps an epoch."""
+    heads = {n: 1.0 if n == "logits" else stage.stream_loss for n in model.output}
+    optimizer = make_optimizer(stage.config, steps, stage.rate_factors)
+    optimizer.build(model.trainable_variables)
+    objective = Objective(heads, len(stage.labels), stage.config.label_smoothing)
+    return Fitted(model, objective, optimizer, stage.config.accumulate_steps)
 
 
 def seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
-    """Make dropout a function of (seed, epoch): no file keeps Keras' own state."""
-    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
-    for index, state in enumerate(states):
+    """Make dropout a function of (seed, epoch)."""
+    for index, state in enumerate(dropout_states(model)):
         state.assign([seed * 1009 + index, epoch * DRAWS_PER_EPOCH])
-
-
-def _plain(logs: dict[str, Any]) -> dict[str, float]:
-    """Metric names without the name of the output they belong to."""
-    return {k.replace("logits_top1", "top1").replace("logits_mean_class", "mean_class"):
-            float(v) for k, v in logs.items()}  # fmt: skip
 
 
 def fit_stage(
     stage: Stage,
     model: keras.Model,
-    batches: Callable[[int], tf.data.Dataset],
-    validation: tf.data.Dataset | None = None,
+    batches: TrainingBatches,
+    validation: ValidationBatches | None = None,
+    engine: Engine | None = None,
 ) -> None:
     """Train to the stage's end, from its last checkpoint if there is one.
 
     Args:
         stage: What to run and where.
-        model: What `fitted_model` gave; trained in place.
+        model: What `fitted_model` gave, built in the engine's scope; trained in place.
         batches: Gives the batches of an epoch, counted from 0; as many in each.
-        validation: Batches to validate on; the best epoch by top-1 is then the
-            stage's result, without it the last epoch is.
+        validation: Gives the batches to validate on; the best epoch by top-1 is then
+            the stage's result, without it the last epoch is.
+        engine: What computes the steps; by default that of the stage's machine.
 
     Raises:
-        UserError: The loss is no longer finite, or every checkpoint is damaged.
+        UserError: The loss is no longer finite, every checkpoint is damaged, or the
+            process was asked to end (SIGTERM); the training can be continued.
     """
-    steps = int(batches(0).cardinality())  # known: the pipeline counts its batches
-    compile_stage(model, stage, steps)
-    kept = stage.checkpoints
-    done = kept.restore(model)
-    if done:
-        exchange_averages(model)  # the weights of a checkpoint are the averages
-    if not stage.is_over(kept, done):
-        epochs, batch = stage.config.epochs, stage.config.batch
+    _Fit(stage, model, batches, validation, engine or make_engine(stage.machine)).run()
+
+
+class _Fit:
+    """The training of one stage while it goes on."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        model: keras.Model,
+        batches: TrainingBatches,
+        validation: ValidationBatches | None,
+        engine: Engine,
+    ) -> None:
+        self.stage, self.batches, self.validation = stage, batches, validation
+        self.engine = engine
+        # Known: the pipeline counts its batches.
+        self.steps_per_epoch = int(batches(0, 0, Share(0, 1)).cardinality())
+        self.fitted = prepared(model, stage, self.steps_per_epoch)
+        self.kept = stage.checkpoints
+        self.saved, self.took = time.monotonic(), 0.0
+
+    def run(self) -> None:
+        """Train what is left, and record the stage's end."""
+        stage, kept, fitted = self.stage, self.kept, self.fitted
+        position, before = kept.restore(fitted.model, fitted.optimizer)
+        if position.epoch and not position.step:
+            # The weights of a checkpoint at an epoch's end are the averages.
+            exchange_averages(fitted.model, fitted.optimizer)
+        if not stage.is_over(kept, position.epoch):
+            self._train(position, Sums(before))
+        if not kept.finished:
+            if not kept.kept:  # no epochs asked for: the network as it was built
+                self._save(Position())
+            kept.finish()
+        history.draw(stage.history, stage.run_folder / "history.png")
+
+    def _train(self, position: Position, sums: Sums) -> None:
+        stage, epochs = self.stage, self.stage.config.epochs
+        steps = self.engine.steps(self.fitted)
         boards = stage.run_folder / "tensorboard"
-        saved = time.monotonic()
         with (
-            Progress(stage.name, epochs, done, steps, batch) as progress,
+            Stopping() as stopping,
+            Progress(
+                stage.name, epochs, self.steps_per_epoch, stage.config.batch
+            ) as bar,
             StageBoard(boards, stage.name, stage.labels) as board,
         ):
-            for epoch in range(done, epochs):
-                seed_dropout(model, stage.seed, epoch)
-                data, number = batches(epoch), epoch + 1
-                row = _fit_epoch(model, data, validation, epoch, progress)
-                board.scalars(row, number)
-                row_of = {"stage": stage.name, "epoch": number}
-                history.append(stage.history, {**row_of, **row})
-                score = row.get("val_top1")
-                overdue = time.monotonic() - saved > CHECKPOINT_SECONDS
-                if number == epochs or overdue or kept.is_better(score):
-                    kept.save(model, number, score)
-                    saved = time.monotonic()
-                over = stage.is_over(kept, number)
-                if over or board.due(number, epochs):
-                    board.pictures(model, data, validation, number)
-                if over:
-                    break
-                exchange_averages(model)  # training goes on with the weights
-    if not kept.finished:
-        if not kept.kept:  # no epochs asked for: the network as it was built
-            kept.save(model, 0, None)
-        kept.finish()
-    history.draw(stage.history, stage.run_folder / "history.png")
+            while True:
+                first = self._train_epoch(position, sums, steps, bar, stopping)
+                number = position.epoch + 1
+                if self._end_epoch(number, sums, steps, board, first):
+                    return
+                position, sums = Position(number), Sums()
 
-
-def _fit_epoch(
-    model: keras.Model,
-    data: tf.data.Dataset,
-    validation: tf.data.Dataset | None,
-    epoch: int,
-    progress: Progress,
-) -> dict[str, float]:
-    began = time.monotonic()
-    fitted = model.fit(
-        data,
-        initial_epoch=epoch,
-        epochs=epoch + 1,
-        verbose=0,
-        shuffle=False,
-        callbacks=[progress],
-    )
-    row = _plain({key: values[-1] for key, values in fitted.history.items()})
-    if not math.isfinite(row["loss"]):
-        raise UserError(
-            f"the {progress.name} stage's loss became {row['loss']} in epoch "
-            f"{epoch + 1}; nothing of that epoch was kept. Lower "
-            f"--{progress.name}_rate or set --{progress.name}_clip_norm, in a new --out"
+    def _train_epoch(
+        self,
+        position: Position,
+        sums: Sums,
+        steps: Steps,
+        progress: Progress,
+        stopping: Stopping,
+    ) -> tuple | None:
+        """Train the rest of an epoch; its first batch, to be looked at."""
+        epoch, first = position.epoch, None
+        self.began = time.monotonic()
+        if not position.step:
+            seed_dropout(self.fitted.model, self.stage.seed, epoch)
+        progress.at(epoch, position.step)
+        data = self.engine.batches(
+            lambda share: self.batches(epoch, position.step, share)
         )
-    exchange_averages(model)  # the averages are what is validated and kept
-    if validation is not None:
-        logs = model.evaluate(validation, verbose=0, return_dict=True)
-        row.update({f"val_{key}": value for key, value in _plain(logs).items()})
-    row = {key: round(value, 6) for key, value in row.items()}
-    row["rate"] = float(model.optimizer.learning_rate)
-    row["seconds"] = round(time.monotonic() - began, 2)
-    return row
+        for step, batch in enumerate(data, position.step + 1):
+            sums.add(steps.train(batch))
+            if first is None:
+                first = batch
+            progress.advance(sums.row)
+            if step < self.steps_per_epoch and (stopping.asked or self._is_due()):
+                steps.sync()
+                self._save(Position(epoch, step), sums)
+            if stopping.asked and step < self.steps_per_epoch:
+                raise UserError(stopping.message(self.stage.name, epoch + 1, step))
+        steps.sync()
+        return first
+
+    def _end_epoch(
+        self,
+        number: int,
+        sums: Sums,
+        steps: Steps,
+        board: StageBoard,
+        first: tuple | None,
+    ) -> bool:
+        """Validate, record and keep what an epoch gave; whether the stage is over."""
+        stage, kept, fitted = self.stage, self.kept, self.fitted
+        row, counted = sums.row(), ("training", sums.confusion)
+        if not math.isfinite(row["loss"]):
+            raise UserError(
+                f"the {stage.name} stage's loss became {row['loss']} in epoch "
+                f"{number}; nothing of that epoch was kept. Lower "
+                f"--{stage.name}_rate or set --{stage.name}_clip_norm, in a new --out"
+            )
+        exchange_averages(fitted.model, fitted.optimizer)  # they are what is kept
+        if self.validation is not None:
+            found = Sums()
+            for batch in self.engine.batches(self.validation, padded=True):
+                found.add(steps.evaluate(batch))
+            row |= {f"val_{key}": value for key, value in found.row().items()}
+            counted = ("validation", found.confusion)
+        row = {key: round(value, 6) for key, value in row.items()}
+        row["rate"] = float(fitted.optimizer.learning_rate)
+        row["seconds"] = round(time.monotonic() - self.began, 2)
+        board.scalars(row, number)
+        history.append(stage.history, {"stage": stage.name, "epoch": number, **row})
+        score, last = row.get("val_top1"), number == stage.config.epochs
+        if last or self._is_due() or kept.is_better(score):
+            self._save(Position(number), score=score)
+        over = stage.is_over(kept, number)
+        if (over or board.due(number, stage.config.epochs)) and first is not None:
+            board.pictures(self.engine.first_batch(first), counted, number)
+        if not over:
+            exchange_averages(fitted.model, fitted.optimizer)  # back to the weights
+        return over
+
+    def _is_due(self) -> bool:
+        wanted = self.stage.machine.checkpoint_seconds
+        passed = time.monotonic() - self.saved
+        return not wanted or passed > max(wanted, CHECKPOINT_SHARE * self.took)
+
+    def _save(
+        self, position: Position, sums: Sums | None = None, score: float | None = None
+    ) -> None:
+        self.took = self.kept.save(
+            self.fitted.model,
+            self.fitted.optimizer,
+            position,
+            sums.arrays if sums else None,
+            score,
+            self.stage.machine.keep_checkpoints,
+        )
+        self.saved = time.monotonic()

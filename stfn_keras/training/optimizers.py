@@ -101,6 +101,10 @@ class _Staged:
     def finalize_variable_values(self, var_list: Any) -> None:
         """Leave the weights alone."""
 
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        # Under TensorFlow: the engine has summed them over the replicas, unclipped.
+        return grads_and_vars
+
 
 @keras.saving.register_keras_serializable(package="stfn_keras")
 class StageSGD(_Staged, keras.optimizers.SGD):
@@ -157,12 +161,12 @@ def make_optimizer(
     return optimizer
 
 
-def exchange_averages(model: keras.Model) -> None:
+def exchange_averages(model: keras.Model, optimizer: keras.Optimizer) -> None:
     """Exchange the trained weights with their moving averages; again to undo it.
 
     Does nothing where the optimiser keeps no averages.
     """
-    optimizer = model.optimizer
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of loss scaling
     if not optimizer.use_ema:
         return
     averages = optimizer._model_variables_moving_average

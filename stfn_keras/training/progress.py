@@ -1,45 +1,41 @@
 """How far a stage is: a bar on a terminal, a line now and then anywhere else.
 
-progress = Progress("rgb", epochs=80, done=0, steps=400, batch=16)
-with progress:
-    model.fit(batches, callbacks=[progress], verbose=0)
+with Progress("rgb", epochs=80, steps=400, batch=16) as progress:
+    progress.at(epoch=3, step=0)
+    progress.advance(sums.row)     # after every step
 """
 
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
 
-import keras
 from tqdm import tqdm
 
 LINE_SECONDS = 30.0  # between two lines where there is no terminal
+FIGURE_SECONDS = 0.5  # between two looks at the figures: each waits for the device
 SMOOTHING = 0.05  # of the bar's speed; a pause to validate hardly moves it
 
 
-class Progress(keras.callbacks.Callback):
+class Progress:
     """Videos per second, the time left of the stage, loss and top-1.
 
     Args:
         name: The stage's name.
         epochs: Epochs of the whole stage.
-        done: Epochs that lie behind it already.
         steps: Batches in an epoch.
         batch: Videos in a batch.
     """
 
-    def __init__(
-        self, name: str, epochs: int, done: int, steps: int, batch: int
-    ) -> None:
-        super().__init__()
+    def __init__(self, name: str, epochs: int, steps: int, batch: int) -> None:
         self.name, self.epochs, self.steps, self.batch = name, epochs, steps, batch
-        self.epoch, self.step = done, 0
+        self.epoch, self.step = 0, 0
         self.shown = ""
+        self._looked = 0.0
         self._counted_from: tuple[float, int] | None = None
         self._last_line = time.monotonic()
         self._bar = tqdm(
-            total=epochs * steps * batch, initial=done * steps * batch, desc=name,
-            unit=" videos", dynamic_ncols=True, smoothing=SMOOTHING,
-            disable=not sys.stderr.isatty(),
+            total=epochs * steps * batch, desc=name, unit=" videos",
+            dynamic_ncols=True, smoothing=SMOOTHING, disable=not sys.stderr.isatty(),
         )  # fmt: skip
 
     def __enter__(self) -> "Progress":
@@ -53,29 +49,34 @@ class Progress(keras.callbacks.Callback):
         """Videos of the stage that were trained on, earlier calls included."""
         return (self.epoch * self.steps + self.step) * self.batch
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Name the epoch."""
-        self.epoch, self.step = epoch, 0
+    def at(self, epoch: int, step: int = 0) -> None:
+        """An epoch begins, or goes on after some steps; both counted from 0."""
+        self.epoch, self.step = epoch, step
+        if not self._bar.n:  # what lies behind a resumed stage is not its speed
+            self._bar.initial = self.videos
+            self._bar.n = self._bar.last_print_n = self.videos
         self._bar.set_description(f"{self.name} epoch {epoch + 1}/{self.epochs}")
 
-    def on_train_batch_end(
-        self, batch: int, logs: dict[str, Any] | None = None
-    ) -> None:
-        """Move on by a batch."""
+    def advance(self, figures: Callable[[], dict[str, float]]) -> None:
+        """Move on by a batch.
+
+        Args:
+            figures: Gives `loss` and `top1` of the epoch so far.
+        """
         self.step += 1
-        self._bar.update(self.batch)
-        if logs:
-            self.shown = ", ".join(
-                f"{name} {float(logs[key]):.3f}"
-                for name, key in (("loss", "loss"), ("top1", _top1(logs)))
-                if key in logs
-            )
-            self._bar.set_postfix_str(self.shown, refresh=False)
         now = time.monotonic()
+        last = self.epoch + 1 == self.epochs and self.step == self.steps
+        quiet = self._bar.disable
+        due = now - self._last_line >= LINE_SECONDS if quiet else False
+        if due or last or (not quiet and now - self._looked >= FIGURE_SECONDS):
+            self._looked = now
+            row = figures()
+            self.shown = f"loss {row['loss']:.3f}, top1 {row['top1']:.3f}"
+            self._bar.set_postfix_str(self.shown, refresh=False)
+        self._bar.update(self.batch)
         if self._counted_from is None:  # the first batch is slow: graphs are made
             self._counted_from = (now, self.videos)
-        last = self.epoch + 1 == self.epochs and self.step == self.steps
-        if self._bar.disable and (last or now - self._last_line >= LINE_SECONDS):
+        if quiet and (last or due):
             self._last_line = now
             print(self.line(now), file=sys.stderr, flush=True)
 
@@ -94,8 +95,3 @@ class Progress(keras.callbacks.Callback):
             left = (self.epochs * self.steps * self.batch - self.videos) / speed
             parts += [f"{speed:.3g} videos/s", f"{tqdm.format_interval(left)} left"]
         return ", ".join(parts)
-
-
-def _top1(logs: dict[str, Any]) -> str:
-    """Where Keras put the top-1: with several outputs its name has theirs in front."""
-    return "top1" if "top1" in logs else "logits_top1"

@@ -14,12 +14,11 @@ import dataclasses
 import itertools
 import math
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from stfn_keras.config import ModelConfig, TrainingConfig
@@ -29,9 +28,11 @@ from stfn_keras.data.source import naming_damage
 from stfn_keras.errors import UserError
 from stfn_keras.training import stages
 from stfn_keras.training.checks import check_settings, towers_run
+from stfn_keras.training.engines.engine import Engine
 from stfn_keras.training.history import short_rate
 from stfn_keras.training.initial import Initial
-from stfn_keras.training.loop import Stage, compile_stage, seed_dropout
+from stfn_keras.training.loop import Stage, TrainingBatches, prepared, seed_dropout
+from stfn_keras.training.objective import Sums
 from stfn_keras.training.rate_curve import RangeTest, judged, write
 from stfn_keras.training.run import Run
 from stfn_keras.training.work import Work
@@ -43,7 +44,8 @@ MEMORY = 0.9  # of that running loss
 def range_test(
     model: keras.Model,
     stage: Stage,
-    batches: Callable[[int], tf.data.Dataset],
+    batches: TrainingBatches,
+    engine: Engine,
     low: float = 1e-6,
     high: float = 1.0,
     steps: int = 100,
@@ -54,6 +56,7 @@ def range_test(
         model: What `fitted_model` gave.
         stage: Loss and optimiser; its own rate and schedule are not used.
         batches: Gives the batches of an epoch, counted from 0.
+        engine: What computes the steps.
         low: The first step's rate.
         high: The last step's.
         steps: Optimiser steps.
@@ -67,22 +70,26 @@ def range_test(
             "the range test needs 0 < --low < --high and --steps of 10 or more. "
             f"Received: --low={low:g} --high={high:g} --steps={steps}"
         )
-    compile_stage(model, stage, steps)
-    model.optimizer.learning_rate = keras.optimizers.schedules.ExponentialDecay(
+    fitted = prepared(model, stage, steps)
+    fitted.optimizer.learning_rate = keras.optimizers.schedules.ExponentialDecay(
         low, steps - 1, high / low
     )
     seed_dropout(model, stage.seed, 0)
+    computed = engine.steps(fitted)
     rates = low * (high / low) ** (np.arange(steps) / (steps - 1))
     losses: list[float] = []
     running, best, diverged = 0.0, math.inf, False
-    endless = itertools.chain.from_iterable(map(batches, itertools.count()))
+    endless = itertools.chain.from_iterable(
+        engine.batches(partial(batches, epoch, 0)) for epoch in itertools.count()
+    )
     with tqdm(
         total=steps, desc=f"rates for {stage.name}", unit=" steps",
         dynamic_ncols=True, disable=None,
     ) as bar:  # fmt: skip
         for step, batch in enumerate(itertools.islice(endless, steps)):
-            model.reset_metrics()
-            loss = float(model.train_on_batch(*batch, return_dict=True)["loss"])
+            sums = Sums()
+            sums.add(computed.train(batch))
+            loss = sums.row()["loss"]
             if not math.isfinite(loss):
                 diverged = True
                 break
@@ -152,8 +159,14 @@ def find_rate(
         raise UserError(f"--out must be a folder. Received: {out}") from error
     found: list[RangeTest] = []
 
-    def fit(stage: Stage, fitted: keras.Model, batches: Callable, _: object) -> None:
-        found.append(range_test(fitted, stage, batches, low, high, steps))
+    def fit(
+        stage: Stage,
+        fitted: keras.Model,
+        batches: TrainingBatches,
+        _: object,
+        engine: Engine,
+    ) -> None:
+        found.append(range_test(fitted, stage, batches, engine, low, high, steps))
 
     with (
         tempfile.TemporaryDirectory(prefix=".rate_finder-", dir=out) as folder,

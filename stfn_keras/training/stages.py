@@ -8,7 +8,6 @@ flow tower -+
 import dataclasses
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,6 +16,7 @@ from absl import logging
 from stfn_keras import models
 from stfn_keras.config import PixelStageConfig
 from stfn_keras.data import pipeline
+from stfn_keras.data.share import Share
 from stfn_keras.training import features
 from stfn_keras.training.checkpoint import load_weights
 from stfn_keras.training.loop import Stage, fit_stage, fitted_model, targets_for
@@ -40,12 +40,13 @@ def _fit_on_pixels(
     fit: Callable[..., None] = fit_stage,
 ) -> None:
     """Run a stage that reads snippets from the shards."""
-    model = fitted_model(network, stage.stream_loss)
+    with work.engine.scope():
+        model = fitted_model(network, stage.stream_loss)
     targets = targets_for(model, work.classes, work.class_weights)
     plain = targets_for(model, work.classes)
     source = work.source("r", input_sizes(network))
 
-    def batches(epoch: int) -> tf.data.Dataset:
+    def batches(epoch: int, start: int, share: Share) -> tf.data.Dataset:
         return pipeline.training_batches(
             source,
             segments=segments,
@@ -54,19 +55,23 @@ def _fit_on_pixels(
             epoch=epoch,
             augment=config,
             transform=lambda inputs, label: (inputs, *targets(label)),
+            start=start,
+            share=share,
         )
 
-    validation = None
-    if work.validates(stage.name):
+    def validation(share: Share) -> tf.data.Dataset:
         views = pipeline.view_batches(
             work.source("v", input_sizes(network)),
             segments=segments,
             samplings=1,
             crops=1,
-            batch=config.batch,
+            batch=config.batch // share.count,
+            share=share,
         )
-        validation = views.map(lambda inputs, about: (inputs, *plain(about["label"])))
-    fit(stage, model, batches, validation)
+        return views.map(lambda inputs, about: (inputs, *plain(about["label"])))
+
+    validates = work.validates(stage.name)
+    fit(stage, model, batches, validation if validates else None, work.engine)
 
 
 def tower_network(run: Run, stream: str) -> keras.Model:
@@ -93,7 +98,8 @@ def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -
     stage, as the rate finder does.
     """
     run, stage = work.run, work.stage(stream)
-    network = tower_network(run, stream)
+    with work.engine.scope():
+        network = tower_network(run, stream)
     tower = tower_of(network, stream)
     source = None if run.training.rgb_weights == "none" else run.training.rgb_weights
     if stream == "flow" and run.training.flow_init == "none":
@@ -191,41 +197,44 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
     cached = cached_features(work, networks, digests)
     # So that it starts alike whether or not the features had to be computed.
     keras.utils.set_random_seed(run.training.seed)
-    network = fusion_network(run)
+    with work.engine.scope():
+        network = fusion_network(run)
+        model = fitted_model(network, stage.stream_loss)
     if not stage.checkpoints.kept:  # else its own weights are restored
         if work.initial:
             work.initial.apply(network, "fusion", run.folder)
         if run.training.fusion_init == "towers":
             _take_classifiers(networks(), network)
-    model = fitted_model(network, stage.stream_loss)
-    shared: dict[str, Any] = {
-        "segments": run.model.segments,
-        "batch": stage.config.batch,
-    }
     trained_on = {"train": "r", "held_out": "v", "both": "rv"}[
         run.training.fusion_videos
     ]
 
-    def batches(epoch: int) -> tf.data.Dataset:
+    def batches(epoch: int, start: int, share: Share) -> tf.data.Dataset:
         return features.training_features(
             [cached[role] for role in trained_on],
             run.model.streams,
+            segments=run.model.segments,
+            batch=stage.config.batch,
             seed=run.training.seed,
             epoch=epoch,
             mixup=stage.config.mixup,
             targets=targets_for(model, work.classes, work.class_weights),
-            **shared,
+            start=start,
+            share=share,
         )
 
-    validation = None
-    if work.validates("fusion"):
-        validation = features.validation_features(
+    def validation(share: Share) -> tf.data.Dataset:
+        return features.validation_features(
             cached["v"],
             run.model.streams,
+            segments=run.model.segments,
+            batch=stage.config.batch // share.count,
             targets=targets_for(model, work.classes),
-            **shared,
+            share=share,
         )
-    fit(stage, model, batches, validation)
+
+    validates = work.validates("fusion")
+    fit(stage, model, batches, validation if validates else None, work.engine)
 
 
 def _take_classifiers(towers: dict[str, keras.Model], network: keras.Model) -> None:
@@ -274,7 +283,8 @@ def assemble(work: Work) -> keras.Model:
 def train_end_to_end(work: Work) -> None:
     """Tune the assembled network, towers and all, on pixels (end to end: P)."""
     stage = work.stage("end_to_end")
-    network = end_to_end_network(work)
+    with work.engine.scope():
+        network = end_to_end_network(work)
     if not stage.checkpoints.kept:
         models.copy_by_name(assemble(work), network)
     run = work.run

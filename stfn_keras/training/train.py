@@ -8,7 +8,13 @@ from pathlib import Path
 import keras
 from absl import logging
 
-from stfn_keras.config import STAGES, ModelConfig, TrainingConfig
+from stfn_keras.config import (
+    DEFAULT_MACHINE,
+    STAGES,
+    MachineConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 from stfn_keras.data.manifest import DEFAULT_VERIFY, Manifest, VerifyConfig
 from stfn_keras.data.source import naming_damage
 from stfn_keras.errors import UserError
@@ -34,6 +40,7 @@ def train(
     towers_from: Path | None = None,
     verify: VerifyConfig = DEFAULT_VERIFY,
     init_from: Path | None = None,
+    machine: MachineConfig = DEFAULT_MACHINE,
 ) -> Run:
     """Run the stages asked for and assemble the network once all are there.
 
@@ -46,6 +53,7 @@ def train(
         verify: How the training and validation shards are checked first.
         init_from: A finished run, or an archive of one, whose weights the stages
             start from.
+        machine: How the stages are computed, on which devices.
 
     Returns:
         The run.
@@ -67,7 +75,7 @@ def train(
         )
     digest = initial.digest if initial else ""
     run = Run.start(out, data, manifest, model, training, towers_from, digest)
-    work = Work(run, data, manifest, towers_run(run), initial)
+    work = Work(run, data, manifest, towers_run(run), initial, machine)
     with naming_damage(data, manifest):
         for name in training.stages:
             run_stage(work, name)

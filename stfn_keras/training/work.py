@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from stfn_keras.config import DEFAULT_MACHINE, MachineConfig
 from stfn_keras.data.holdout import (
     TrainingParts,
     balanced_weights,
@@ -18,6 +19,7 @@ from stfn_keras.data.holdout import (
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.source import Source, open_source
 from stfn_keras.training.checkpoint import StageCheckpoints
+from stfn_keras.training.engines.engine import Engine, make_engine
 from stfn_keras.training.initial import Initial
 from stfn_keras.training.loop import Stage
 from stfn_keras.training.run import Run
@@ -33,6 +35,7 @@ class Work:
         manifest: The data's.
         towers_run: The run whose towers it takes, by default itself.
         initial: The weights that its stages start from, if not ImageNet's or random.
+        machine: How its stages are computed.
     """
 
     run: Run
@@ -40,6 +43,12 @@ class Work:
     manifest: Manifest
     towers_run: Run
     initial: Initial | None = None
+    machine: MachineConfig = DEFAULT_MACHINE
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What computes the steps of its stages."""
+        return make_engine(self.machine)
 
     @property
     def classes(self) -> int:
@@ -56,6 +65,7 @@ class Work:
             self.run.labels,
             training.seed,
             training.stream_loss if name in ("fusion", "end_to_end") else 0.0,
+            machine=self.machine,
         )
 
     def source(self, role: str, sizes: dict[str, int]) -> Source:

@@ -5,37 +5,79 @@ import numpy as np
 import pytest
 
 from stfn_keras.errors import UserError
-from stfn_keras.training.checkpoint import StageCheckpoints, load_weights, save_model
+from stfn_keras.training.checkpoint import (
+    Position,
+    StageCheckpoints,
+    load_weights,
+    save_model,
+)
+from stfn_keras.training.state import read_state
 
 
 def make_model(units=3):
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units)])
-    model.compile(keras.optimizers.Adam(0.1), "mse")
-    model.optimizer.build(model.trainable_variables)
-    return model
+    return keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(units)]
+    )
+
+
+def make_optimizer(model):
+    optimizer = keras.optimizers.Adam(0.1)
+    optimizer.build(model.trainable_variables)
+    return optimizer
 
 
 def fill(model, value):
-    model.set_weights([np.full_like(w, value) for w in model.get_weights()])
+    for variable in model.trainable_variables:
+        variable.assign(np.full(variable.shape, value))
     return model
 
 
-def test_the_optimiser_comes_back_too(tmp_path):
+def save(kept, value, position, score=None, sums=None):
+    model = fill(make_model(), value)
+    if isinstance(position, int):
+        position = Position(position)
+    kept.save(model, make_optimizer(model), position, sums, score)
+
+
+def restore(kept):
+    """The position, and the weights that were loaded."""
     model = make_model()
-    draws = np.random.default_rng(0)
-    x, y = draws.normal(size=(8, 4)), draws.normal(size=(8, 3))
-    model.fit(x, y, epochs=2, verbose=0)
-    digest = save_model(model, tmp_path / "a.keras")
+    position, _ = kept.restore(model, make_optimizer(model))
+    return position, model.get_weights()[0]
+
+
+def result(kept):
+    model = make_model()
+    load_weights(model, *kept.result())
+    return model.get_weights()[0]
+
+
+def test_optimiser_dropout_and_sums_come_back_too(tmp_path):
+    model = make_model()
+    optimizer = make_optimizer(model)
+    for step in range(2):
+        gradients = [np.full(v.shape, step + 1.0) for v in model.trainable_variables]
+        optimizer.apply(gradients, model.trainable_variables)
+        model(np.ones((2, 4)), training=True)
+    sums = {"videos": np.float64(6.0), "confusion": np.eye(3)}
+    kept = StageCheckpoints(tmp_path)
+    kept.save(model, optimizer, Position(1, 2), sums)
+
     again = make_model()
-    load_weights(again, tmp_path / "a.keras", digest)
+    other = make_optimizer(again)
+    position, found = StageCheckpoints.open(tmp_path).restore(again, other)
+    assert position == Position(1, 2)
+    assert int(other.iterations) == 2
     for ours, theirs in zip(
-        model.optimizer.variables, again.optimizer.variables, strict=True
+        [*model.variables, *optimizer.variables],
+        [*again.variables, *other.variables],
+        strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
-    assert int(again.optimizer.iterations) == 2
-    model.fit(x, y, verbose=0, shuffle=False)
-    again.fit(x, y, verbose=0, shuffle=False)
-    np.testing.assert_array_equal(model.get_weights()[0], again.get_weights()[0])
+    np.testing.assert_array_equal(found["confusion"], np.eye(3))
+    np.testing.assert_array_equal(
+        model(np.ones((2, 4)), training=True), again(np.ones((2, 4)), training=True)
+    )
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
@@ -57,30 +99,27 @@ def test_another_network_is_refused(tmp_path):
 
 def test_the_one_before_is_used_when_the_last_is_damaged(tmp_path):
     kept = StageCheckpoints(tmp_path)
-    for epoch in (1, 2, 3):
-        kept.save(fill(make_model(), epoch), epoch, None)
+    for value, position in enumerate((Position(1), Position(1, 7), Position(2)), 1):
+        save(kept, value, position)
     assert sorted(p.name for p in tmp_path.glob("*.keras")) == [
-        "epoch-0002.keras", "epoch-0003.keras",
+        "epoch-0001-step-000007.keras", "epoch-0002.keras",
     ]  # fmt: skip
-    (tmp_path / "epoch-0003.keras").write_bytes(b"cut")
-    model = make_model()
-    assert StageCheckpoints.open(tmp_path).restore(model) == 2
-    assert (model.get_weights()[0] == 2).all()
-    (tmp_path / "epoch-0002.keras").unlink()
+    (tmp_path / "epoch-0002.keras").write_bytes(b"cut")
+    position, weights = restore(StageCheckpoints.open(tmp_path))
+    assert position == Position(1, 7)
+    assert (weights == 2).all()
+    (tmp_path / "epoch-0001-step-000007.keras").unlink()
     with pytest.raises(UserError, match="every checkpoint"):
-        StageCheckpoints.open(tmp_path).restore(model)
+        restore(StageCheckpoints.open(tmp_path))
 
 
 def test_the_best_is_kept_and_never_overwritten_by_a_worse_one(tmp_path):
     kept = StageCheckpoints(tmp_path)
     for epoch, score in ((1, 0.4), (2, 0.9), (3, 0.5), (4, 0.9), (5, 0.1)):
-        kept.save(fill(make_model(), epoch), epoch, score)
+        save(kept, epoch, epoch, score)
         kept = StageCheckpoints.open(tmp_path)
     kept.finish()
-    path, digest = StageCheckpoints.open(tmp_path).result()
-    model = make_model()
-    load_weights(model, path, digest)
-    assert (model.get_weights()[0] == 2).all()
+    assert (result(StageCheckpoints.open(tmp_path)) == 2).all()
     assert {p.name for p in tmp_path.glob("*.keras")} == {
         "epoch-0002.keras", "epoch-0004.keras", "epoch-0005.keras",
     }  # fmt: skip
@@ -89,21 +128,56 @@ def test_the_best_is_kept_and_never_overwritten_by_a_worse_one(tmp_path):
 def test_a_damaged_best_checkpoint_is_trained_again(tmp_path):
     """Guards a stage that could never end: the new file had the old one's digest."""
     kept = StageCheckpoints(tmp_path)
-    kept.save(fill(make_model(), 1), 1, 0.5)
-    kept.save(fill(make_model(), 2), 2, 0.9)
+    save(kept, 1, 1, 0.5)
+    save(kept, 2, 2, 0.9)
     (tmp_path / "epoch-0002.keras").write_bytes(b"cut")
     kept = StageCheckpoints.open(tmp_path)
-    assert kept.restore(make_model()) == 1
-    kept.save(fill(make_model(), 3), 2, 0.9)
+    assert restore(kept)[0] == Position(1)
+    save(kept, 3, 2, 0.9)
     kept.finish()
-    model = make_model()
-    load_weights(model, *StageCheckpoints.open(tmp_path).result())
-    assert (model.get_weights()[0] == 3).all()
+    assert (result(StageCheckpoints.open(tmp_path)) == 3).all()
     assert (tmp_path / "epoch-0001.keras").exists()
 
 
 def test_an_unfinished_stage_has_no_result(tmp_path):
     kept = StageCheckpoints(tmp_path)
-    kept.save(make_model(), 1, None)
+    save(kept, 1, 1)
     with pytest.raises(UserError, match="not finished"):
         kept.result()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        '{"kept": 3}',
+        '{"kept": [{"epoch": 1}]}',
+        '{"unknown": 1}',
+        '{"kept": [{"epoch": 1, "file": "../../a.keras", "sha256": ""}]}',
+    ],
+)
+def test_a_foreign_state_is_refused(tmp_path, state):
+    (tmp_path / "state.json").write_text(state)
+    with pytest.raises(UserError, match="damaged or not made by train.py"):
+        StageCheckpoints.open(tmp_path)
+
+
+def test_a_checkpoint_without_a_training_state_is_refused(tmp_path):
+    """A run of an older version that was killed; its finished stages are read."""
+    save_model(make_model(), tmp_path / "a.keras")
+    with pytest.raises(UserError, match="no state of a training"):
+        read_state(tmp_path / "a.keras")
+
+
+def test_what_cannot_be_written_costs_no_checkpoint(tmp_path, monkeypatch):
+    kept = StageCheckpoints(tmp_path)
+    save(kept, 1, 1)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("stfn_keras.training.checkpoint.write_state", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        save(kept, 2, 2)
+    monkeypatch.undo()
+    assert [p.name for p in tmp_path.glob("*.keras")] == ["epoch-0001.keras"]
+    assert restore(StageCheckpoints.open(tmp_path))[0] == Position(1)

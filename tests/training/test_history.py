@@ -99,18 +99,21 @@ def test_rates_are_written_as_people_do(rate, shown):
     assert history.short_rate(rate) == shown
 
 
-def walk(bar, epochs, steps, logs):
+FIGURES = {"loss": 0.5, "top1": 0.25, "mean_class": 0.2}
+
+
+def walk(bar, epochs, steps, done=0):
     with bar:
-        for epoch in range(bar.epoch, epochs):
-            bar.on_epoch_begin(epoch)
-            for step in range(steps):
-                bar.on_train_batch_end(step, logs)
+        for epoch in range(done, epochs):
+            bar.at(epoch)
+            for _ in range(steps):
+                bar.advance(lambda: FIGURES)
 
 
 def test_without_a_terminal_lines_are_few_and_plain(capsys):
     """A bar in a log file is thousands of carriage returns."""
-    bar = progress.Progress("rgb", epochs=3, done=0, steps=5, batch=8)
-    walk(bar, 3, 5, {"loss": 0.5, "logits_top1": 0.25})
+    bar = progress.Progress("rgb", epochs=3, steps=5, batch=8)
+    walk(bar, 3, 5)
     said = capsys.readouterr().err
     assert "\r" not in said
     assert said.startswith("rgb epoch 3/3 batch 5/5, loss 0.500, top1 0.250, ")
@@ -119,7 +122,7 @@ def test_without_a_terminal_lines_are_few_and_plain(capsys):
 
 def test_lines_come_at_their_interval(capsys, monkeypatch):
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    walk(progress.Progress("rgb", 2, 1, 3, 8), 2, 3, {})
+    walk(progress.Progress("rgb", 2, 3, 8), 2, 3, done=1)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in lines] == [
         f"rgb epoch 2/2 batch {step}/3" for step in (1, 2, 3)
@@ -128,24 +131,25 @@ def test_lines_come_at_their_interval(capsys, monkeypatch):
 
 def test_speed_and_time_left_count_videos():
     """Two epochs of 10 batches of 4; 5 batches in 10 s leave 15, thus 30 s."""
-    bar = progress.Progress("flow", epochs=2, done=0, steps=10, batch=4)
-    bar.on_epoch_begin(0)
-    bar.on_train_batch_end(0, {"loss": 2.0})
+    bar = progress.Progress("flow", epochs=2, steps=10, batch=4)
+    bar.at(0)
+    bar.advance(lambda: FIGURES)
     began, _ = bar._counted_from
-    for step in range(1, 6):
-        bar.on_train_batch_end(step, {"loss": 2.0})
+    for _ in range(5):
+        bar.advance(lambda: FIGURES)
     said = bar.line(began + 10.0)
-    assert said == "flow epoch 1/2 batch 6/10, loss 2.000, 2 videos/s, 00:28 left"
+    assert said == "flow epoch 1/2 batch 6/10, 2 videos/s, 00:28 left"
 
 
 def test_a_stage_that_goes_on_counts_what_lies_behind_it():
-    bar = progress.Progress("flow", epochs=5, done=3, steps=10, batch=4)
-    assert bar.videos == 120
+    bar = progress.Progress("flow", epochs=5, steps=10, batch=4)
+    bar.at(3, step=2)
+    assert bar.videos == 128
 
 
 def test_a_terminal_shows_a_bar_of_videos(capsys, monkeypatch):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
-    walk(progress.Progress("rgb", 2, 0, 2, 8), 2, 2, {"loss": 0.5, "top1": 0.25})
+    walk(progress.Progress("rgb", 2, 2, 8), 2, 2)
     said = capsys.readouterr().err
     assert "32/32" in said
     assert "videos/s" in said

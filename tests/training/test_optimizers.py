@@ -95,7 +95,8 @@ def test_fit_leaves_the_weights_and_keeps_their_averages_apart():
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     config = StageConfig(optimizer="sgd", rate=0.1, epochs=1, ema=0.5)
-    model.compile(make_optimizer(config, 4), "mse")
+    optimizer = make_optimizer(config, 4)
+    model.compile(optimizer, "mse")
     seen = []
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: seen.append(np.array(model.weights[0]))
@@ -107,9 +108,9 @@ def test_fit_leaves_the_weights_and_keeps_their_averages_apart():
         momentum = min(0.5, step / (10 + step))  # it grows over the first steps
         average = momentum * average + (1 - momentum) * weight
     np.testing.assert_array_equal(model.weights[0], seen[-1])
-    exchange_averages(model)
+    exchange_averages(model, optimizer)
     np.testing.assert_allclose(model.weights[0], average, rtol=1e-5)
-    exchange_averages(model)
+    exchange_averages(model, optimizer)
     np.testing.assert_array_equal(model.weights[0], seen[-1])
 
 

@@ -12,8 +12,11 @@ import pytest
 import tensorflow as tf
 from conftest import small_model, small_training
 
-from stfn_keras.config import StageConfig
+from stfn_keras.config import MachineConfig, StageConfig
+from stfn_keras.data.share import WHOLE
 from stfn_keras.errors import UserError
+from stfn_keras.training import rate_finder
+from stfn_keras.training.engines.engine import make_engine
 from stfn_keras.training.loop import Stage
 from stfn_keras.training.rate_curve import judged, write
 from stfn_keras.training.rate_finder import find_rate, range_test
@@ -62,6 +65,9 @@ def test_the_explanation_names_the_flag_and_a_range_that_was_too_short():
     assert "still fell at --high" in short.explained("rgb")
 
 
+ENGINE = make_engine(MachineConfig())
+
+
 def regression(optimizer="sgd", **changes):
     """A linear classifier of separable points, its stage and its batches."""
     keras.utils.set_random_seed(0)
@@ -74,7 +80,7 @@ def regression(optimizer="sgd", **changes):
     points = draws.normal(size=(64, 4)).astype("float32") + 2.0 * label[:, None]
     asked = []
 
-    def batches(epoch):
+    def batches(epoch, start, share):
         asked.append(epoch)
         targets = {"logits": tf.one_hot(label, 2)}
         data = tf.data.Dataset.from_tensor_slices((points, targets))
@@ -84,23 +90,31 @@ def regression(optimizer="sgd", **changes):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-def test_each_step_takes_its_rate_with_the_stages_own_optimizer(optimizer):
+def test_each_step_takes_its_rate_with_the_stages_own_optimizer(optimizer, monkeypatch):
     model, stage, batches, asked = regression(optimizer, schedule="cosine", warmup=2.0)
-    found = range_test(model, stage, batches, 1e-5, 1e-1, steps=21)
+    made, prepared = [], rate_finder.prepared
+
+    def noted(*arguments):
+        made.append(prepared(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(rate_finder, "prepared", noted)
+    found = range_test(model, stage, batches, ENGINE, 1e-5, 1e-1, steps=21)
     assert len(found.losses) == 21
     np.testing.assert_allclose(found.rates, np.logspace(-5, -1, 21), rtol=1e-6)
     assert asked == [0, 1, 2]  # epoch after epoch, as long as there are steps
-    assert type(model.optimizer).__name__.lower() == f"stage{optimizer}"
-    assert int(model.optimizer.iterations) == 21
-    model.optimizer.iterations.assign(20)  # the last step's
-    assert float(model.optimizer.learning_rate) == pytest.approx(0.1, rel=1e-4)
+    used = made[0].optimizer
+    assert type(used).__name__.lower() == f"stage{optimizer}"
+    assert int(used.iterations) == 21
+    used.iterations.assign(20)  # the last step's
+    assert float(used.learning_rate) == pytest.approx(0.1, rel=1e-4)
 
 
 def test_losses_are_of_single_batches_and_not_running_means():
     model, stage, batches, _ = regression(rate=0.0)
-    found = range_test(model, stage, batches, 1e-12, 1e-11, steps=10)
+    found = range_test(model, stage, batches, ENGINE, 1e-12, 1e-11, steps=10)
     truth = []
-    for inputs, targets in [*batches(0), *batches(1)][:10]:
+    for inputs, targets in [*batches(0, 0, WHOLE), *batches(1, 0, WHOLE)][:10]:
         logits = model(inputs)["logits"]
         truth.append(float(keras.ops.mean(keras.losses.categorical_crossentropy(
             targets["logits"], logits, from_logits=True))))  # fmt: skip
@@ -109,7 +123,7 @@ def test_losses_are_of_single_batches_and_not_running_means():
 
 def test_it_stops_where_the_loss_explodes():
     model, stage, batches, _ = regression()
-    found = range_test(model, stage, batches, 1e-3, 1e6, steps=60)
+    found = range_test(model, stage, batches, ENGINE, 1e-3, 1e6, steps=60)
     assert found.diverged
     assert len(found.losses) < 60
     assert np.isfinite(found.losses).all()
@@ -122,14 +136,14 @@ def test_it_stops_where_the_loss_explodes():
 def test_a_range_that_is_none_is_refused(wrong):
     model, stage, batches, _ = regression()
     with pytest.raises(UserError, match="0 < --low < --high and --steps of 10"):
-        range_test(model, stage, batches, **wrong)
+        range_test(model, stage, batches, ENGINE, **wrong)
 
 
 def test_a_loss_that_is_never_finite_is_an_error():
     model, stage, batches, _ = regression()
     model.get_layer("logits").kernel.assign(np.full((4, 2), np.nan))
     with pytest.raises(UserError, match="not finite at 1e-06"):
-        range_test(model, stage, batches)
+        range_test(model, stage, batches, ENGINE)
 
 
 def test_table_and_picture(tmp_path):

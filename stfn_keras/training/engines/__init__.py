@@ -1,0 +1,1 @@
+"""How the steps of a stage are computed: on a backend, on one device or many."""

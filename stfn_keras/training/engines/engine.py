@@ -1,0 +1,107 @@
+"""What the training loop asks of a backend and its devices.
+
+engine = make_engine(MachineConfig(strategy="mirrored"))
+with engine.scope():
+    model = build()
+    optimizer.build(model.trainable_variables)
+steps = engine.steps(Fitted(model, objective, optimizer))
+for batch in engine.batches(lambda share: dataset(share)):
+    sums.add(steps.train(batch))
+steps.sync()                    # now the model has the weights
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from stfn_keras.config import MachineConfig
+from stfn_keras.data.share import Share
+from stfn_keras.errors import UserError
+from stfn_keras.training.objective import Objective
+
+MakeBatches = Callable[[Share], tf.data.Dataset]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What steps are computed with.
+
+    Attributes:
+        model: From inputs to a dictionary of logits.
+        objective: What is minimised.
+        optimizer: Built on the model's trainable variables.
+        accumulate_steps: Parts in which a batch is computed.
+    """
+
+    model: keras.Model
+    objective: Objective
+    optimizer: keras.Optimizer
+    accumulate_steps: int = 1
+
+
+class Steps(Protocol):
+    """The steps of one stage."""
+
+    def train(self, batch: Any) -> dict[str, Any]:
+        """Update the weights by one batch; its sums, see `Objective`."""
+
+    def evaluate(self, batch: Any) -> dict[str, Any]:
+        """The sums of a batch that nothing is learnt from."""
+
+    def sync(self) -> None:
+        """Bring weights and the optimiser's state into the Keras variables."""
+
+
+class Engine(Protocol):
+    """A backend and the devices that it uses.
+
+    Attributes:
+        replicas: Copies of the network; a batch is divided among them.
+        is_chief: Whether this process writes what all of them make.
+    """
+
+    replicas: int
+    is_chief: bool
+
+    def scope(self) -> AbstractContextManager:
+        """Within it networks and optimisers are built."""
+
+    def batches(self, make: MakeBatches, padded: bool = False) -> Iterable[Any]:
+        """Batches as the steps take them.
+
+        Args:
+            make: Gives the dataset of one reader's share of the batches.
+            padded: Whether the last batch may be smaller; it is filled with videos
+                that do not count.
+        """
+
+    def steps(self, fitted: Fitted) -> Steps:
+        """The steps of a stage."""
+
+    def first_batch(self, batch: Any) -> tuple:
+        """What this process sees of a batch: arrays (inputs, labels, ...)."""
+
+
+def make_engine(machine: MachineConfig) -> Engine:
+    """The engine of Keras' backend.
+
+    Raises:
+        UserError: The backend is another one, or has no such strategy.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        from stfn_keras.training.engines.tensorflow_engine import TensorFlowEngine
+
+        return TensorFlowEngine.open(machine)
+    if backend == "jax":
+        from stfn_keras.training.engines.jax_engine import JaxEngine
+
+        return JaxEngine.open(machine)
+    raise UserError(
+        f"expected KERAS_BACKEND=tensorflow or jax. Received: {backend}, under which "
+        "the networks can be used but not trained here"
+    )
