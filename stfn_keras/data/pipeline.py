@@ -47,10 +47,12 @@ def look(
         frames = view.decode_frames(video["rgb"])
         views["rgb"] = [view.crop_rgb(frames, crop, sizes["rgb"]) for crop in crops]
     if "flow" in video:
-        codes = view.decode_flows(
-            video["flow"], video["height"], video["width"], source.pairs
-        )
-        views["flow"] = [view.crop_flow(codes, crop, sizes["flow"]) for crop in crops]
+        stored = video["flow"], video["height"], video["width"], source.pairs
+        if len(crops) == 1:
+            views["flow"] = [view.cropped_flows(*stored, crops[0], sizes["flow"])]
+        else:
+            codes = view.decode_flows(*stored)
+            views["flow"] = [view.crop_flow(codes, c, sizes["flow"]) for c in crops]
     return {
         key: tf.stack([tf.ensure_shape(v, [segments, *v.shape[1:]]) for v in values])
         for key, values in views.items()

@@ -131,3 +131,20 @@ def test_eagerly_and_in_the_pipeline_alike(codes):
     data = tf.data.Dataset.from_tensors((codes, crop))
     piped = next(iter(data.map(lambda c, b: view.crop_flow(c, b, 16))))
     np.testing.assert_array_equal(eager, piped)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize(
+    "crop", [(0, 0, 30, 30, 0), (3, 9, 20, 24, 1), (0, 14, 27, 30, 1)]
+)
+def test_cropping_before_the_channels_are_joined_changes_no_bit(codes, crop, dense):
+    tiles = codes.reshape(3, HEIGHT, WIDTH, PAIRS, 2).transpose(0, 3, 1, 2, 4)
+    if dense:
+        jpegs = [[image.encode_flow(pair[None]) for pair in pairs] for pairs in tiles]
+    else:
+        jpegs = [image.encode_flow(pairs) for pairs in tiles]
+    stored = tf.constant(jpegs), tf.constant(HEIGHT), tf.constant(WIDTH), PAIRS
+    whole = view.crop_flow(view.decode_flows(*stored), box(*crop), 16)
+    found = view.cropped_flows(*stored, box(*crop), 16)
+    assert found.shape == (3, 16, 16, 2 * PAIRS)
+    np.testing.assert_array_equal(found, whole)
