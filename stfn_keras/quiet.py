@@ -5,6 +5,9 @@ import os
 import sys
 import tempfile
 
+from stfn_keras.accelerators import missing_backend, prepare_card
+from stfn_keras.errors import UserError
+
 
 def import_keras_quietly() -> None:
     """Import Keras and its backend with native standard error held back.
@@ -12,7 +15,13 @@ def import_keras_quietly() -> None:
     TensorFlow prints notices (no GPU found, oneDNN is on) before its own log level
     takes effect. What was held back is shown if the import fails. Its warnings of
     graphs traced anew are turned off: each stage and each network has its own.
+
+    Raises:
+        UserError: The backend's package is not installed.
     """
+    missing = missing_backend(os.environ.get("KERAS_BACKEND", ""))
+    if missing:
+        raise UserError(missing)
     # Notices at run time, even at its error level, concern the hardware alone.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -20,8 +29,9 @@ def import_keras_quietly() -> None:
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            import keras  # noqa: F401
+            import keras
 
+            hint = prepare_card(keras.backend.backend())
             logging.getLogger("tensorflow").setLevel(logging.ERROR)
         except BaseException:
             held.seek(0)
@@ -30,3 +40,5 @@ def import_keras_quietly() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+    if hint:
+        print(hint, file=sys.stderr)
