@@ -27,6 +27,7 @@ from stfn_keras.training.checks import (
     needed_stages,
     towers_run,
 )
+from stfn_keras.training.engines.engine import make_engine
 from stfn_keras.training.initial import Initial
 from stfn_keras.training.run import Run
 from stfn_keras.training.work import Work
@@ -62,6 +63,7 @@ def train(
         UserError: Settings, data and folders do not go together, or a shard is
             damaged.
     """
+    make_engine(machine)  # first: it may decide how the backend computes
     manifest = Manifest.load(data)
     check_settings(model, training, manifest)
     manifest.verify(data, verify.full, training.split, "rv")
