@@ -181,6 +181,7 @@ def view_batches(
     samplings: int,
     crops: int,
     batch: int,
+    start: int = 0,
     share: Share = WHOLE,
 ) -> tf.data.Dataset:
     """Every view of every video once, in the order of the shards.
@@ -191,8 +192,9 @@ def view_batches(
         samplings: Samplings S of the segments per video.
         crops: Crops C per sampling.
         batch: Views per batch; the last batch may be smaller.
-        share: Of n readers, reader i sees the videos i, i + n, i + 2n, ... alone, in
-            batches of its own.
+        start: Videos that are skipped, undecoded.
+        share: Of n readers, reader i sees the videos i, i + n, i + 2n, ... of the
+            others alone, in batches of its own.
 
     Returns:
         Batches of (inputs, {`id`, `label`}); S x C consecutive views per video.
@@ -214,11 +216,11 @@ def view_batches(
         about = {key: tf.repeat(video[key], crops) for key in ("id", "label")}
         return inputs, about
 
-    data = counted(records(source), source.videos).shard(share.count, share.index)
-    data = data.flat_map(samplings_of)
+    data = counted(records(source), source.videos).skip(start)
+    data = data.shard(share.count, share.index).flat_map(samplings_of)
     data = data.map(crops_of, num_parallel_calls=tf.data.AUTOTUNE)
     data = data.unbatch().batch(batch)
-    views = share.of_videos(source.videos) * samplings * crops
+    views = share.of_videos(source.videos - start) * samplings * crops
     return counted(data, -(-views // batch)).prefetch(tf.data.AUTOTUNE)
 
 

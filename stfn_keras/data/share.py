@@ -102,6 +102,12 @@ def shuffled(
     return data.apply(permuted)  # which keeps `data`, and Python functions in it, alive
 
 
+def check_start(start: int, batches: int) -> None:
+    """Raise ValueError where more batches are skipped than an epoch has."""
+    if not 0 <= start <= batches:
+        raise ValueError(f"start must be 0 to {batches} batches. Received: {start}")
+
+
 def own_part(
     data: tf.data.Dataset, *, batch: int, batches: int, start: int, share: Share
 ) -> tf.data.Dataset:
@@ -121,8 +127,7 @@ def own_part(
         ValueError: There are fewer batches than are skipped.
         UserError: There are fewer videos in a batch than readers.
     """
-    if not 0 <= start <= batches:
-        raise ValueError(f"start must be 0 to {batches} batches. Received: {start}")
+    check_start(start, batches)
     low, high = share.of_batch(batch)
 
     def is_own(position: tf.Tensor, _: object) -> tf.Tensor:

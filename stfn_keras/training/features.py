@@ -1,12 +1,18 @@
 """The feature cache: every snippet's tower features, computed once.
 
+    cached = cache_features(towers, 2048, source, path, views=1, described="features")
+    data = training_features([cached], ("rgb", "flow"), segments=7, batch=16, ...)
+
 Kept under `features/<key>/` of the run that holds the towers; the key covers the
 towers' digests, the data, the snippets and the views. float16: training reads it,
-evaluation never does (it starts from pixels).
+evaluation never does (it starts from pixels). A file is a NumPy array of one record per
+video, mapped into memory: a batch is drawn at once, whatever the size of the file.
 """
 
 import hashlib
+import io
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +21,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from filelock import FileLock
 from tqdm import tqdm
 
 from stfn_keras.data.mixing import mixed_batches
-from stfn_keras.data.pipeline import (
-    SHUFFLE_BUFFER,
-    counted,
-    draw_positions,
-    view_batches,
-)
+from stfn_keras.data.pipeline import view_batches
 from stfn_keras.data.sampling import fixed_positions, segment_bounds
-from stfn_keras.data.share import WHOLE, Share, own_part, shuffled
+from stfn_keras.data.share import WHOLE, Share, check_start
 from stfn_keras.data.source import Source
-from stfn_keras.files import read_json, sha256, write_json, written_aside
+from stfn_keras.errors import UserError
+from stfn_keras.files import read_json, sha256, write_json
 
-CODE_VERSION = 1  # raise it when what a cached feature means changes
-VIEWS_PER_BATCH = 32
+CODE_VERSION = 2  # raise it when what a cached feature means changes
+VIEWS_AT_ONCE = 64  # about as many pass through the towers together
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,16 @@ class FeatureFile:
     snippets: int
     views: int
     features: int
+
+    def record(self, streams: Sequence[str]) -> np.dtype:
+        """Type of the array's records: `label` and an array for each stream."""
+        shape = (self.views, self.snippets, self.features)
+        fields = [("label", np.int64), *((s, np.float16, shape) for s in streams)]
+        return np.dtype(fields)
+
+    def load(self) -> np.ndarray:
+        """The records, (videos,), read from the disk where they are looked at."""
+        return np.load(self.path, mmap_mode="r", allow_pickle=False)
 
 
 def cache_key(
@@ -71,48 +84,31 @@ def cache_features(
 ) -> FeatureFile:
     """Compute the features of every stored snippet unless they are there, undamaged.
 
+    What a process computed before it was killed is kept: the next one goes on there.
+
     Args:
         towers: Gives, where they are needed, stream name to a model from uint8
             (H, W, C) to (features,).
         size: Length of the features.
         source: Shards of one role.
-        path: The TFRecord file to write.
+        path: The .npy file to write.
         views: 1 the centre view, 2 its mirror image too.
         described: What the progress bar calls it.
 
     Returns:
         The file and its shape.
+
+    Raises:
+        UserError: The disk is full, or the folder cannot be written.
     """
-    snippets = source.manifest.snippets
-    cached = FeatureFile(path, source.videos, snippets, views, size)
-    if _is_whole(path):
-        return cached
-    models = towers()
-    per_video = snippets * views
-    batches = view_batches(
-        source, segments=1, samplings=snippets, crops=views, batch=VIEWS_PER_BATCH
-    )
-    pending: dict[str, list[np.ndarray]] = {stream: [] for stream in models}
-    labels: list[int] = []
-    with (
-        written_aside(path) as aside,
-        tf.io.TFRecordWriter(str(aside)) as writer,
-        tqdm(
-            total=source.videos, desc=described, unit="video", dynamic_ncols=True
-        ) as bar,
-    ):
-        for inputs, about in batches:
-            labels += about["label"].numpy().tolist()
-            for stream, tower in models.items():
-                found = tower.predict_on_batch(inputs[stream][:, 0])
-                pending[stream] += list(np.asarray(found, np.float16))
-            while len(labels) >= per_video:
-                block = {s: np.stack(v[:per_video]) for s, v in pending.items()}
-                writer.write(_record(labels[0], block, snippets, views))
-                labels = labels[per_video:]
-                pending = {s: v[per_video:] for s, v in pending.items()}
-                bar.update(1)
-    write_json(path.with_suffix(".json"), {"sha256": sha256(path)})
+    cached = FeatureFile(path, source.videos, source.manifest.snippets, views, size)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # of two runs one computes
+            if not _is_whole(path):
+                _compute(towers(), source, cached, described)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     return cached
 
 
@@ -127,26 +123,111 @@ def _is_whole(path: Path) -> bool:
     return False
 
 
-def _record(
-    label: int, block: dict[str, np.ndarray], snippets: int, views: int
-) -> bytes:
-    feature = {"label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))}
-    for stream, values in block.items():
-        grid = values.reshape(snippets, views, -1).transpose(1, 0, 2)
-        raw = np.ascontiguousarray(grid).tobytes()  # (views, snippets, features)
-        feature[stream] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[raw]))
-    example = tf.train.Example(features=tf.train.Features(feature=feature))
-    return example.SerializeToString()
+def _compute(
+    models: dict[str, keras.Model], source: Source, cached: FeatureFile, described: str
+) -> None:
+    """Append a block of videos after another to a file beside, then rename it."""
+    record = cached.record(tuple(models))
+    header = _header(record, cached.videos)
+    per_video = cached.snippets * cached.views
+    block = max(VIEWS_AT_ONCE // per_video, 1)  # videos
+    aside = cached.path.with_suffix(".partial.npy")
+    with (
+        aside.open("ab+") as file,
+        tqdm(
+            total=cached.videos, desc=described, unit="video", dynamic_ncols=True
+        ) as bar,
+    ):
+        done = _videos_of(file, header, record.itemsize, block)
+        file.truncate(len(header) + done * record.itemsize if done else 0)
+        if not done:
+            file.write(header)
+        bar.update(done)
+        batches = view_batches(
+            source, segments=1, samplings=cached.snippets, crops=cached.views,
+            batch=block * per_video, start=done,
+        )  # fmt: skip
+        for inputs, about in batches:
+            labels = about["label"].numpy()[::per_video]
+            rows = np.empty(len(labels), record)
+            rows["label"] = labels
+            for stream, tower in models.items():
+                found = np.asarray(tower.predict_on_batch(inputs[stream][:, 0]))
+                grid = found.reshape(-1, cached.snippets, cached.views, cached.features)
+                rows[stream] = grid.transpose(0, 2, 1, 3)
+            file.write(rows.tobytes())
+            file.flush()
+            bar.update(len(rows))
+        os.fsync(file.fileno())
+    os.replace(aside, cached.path)
+    write_json(cached.path.with_suffix(".json"), {"sha256": sha256(cached.path)})
 
 
-def _parse(cached: FeatureFile, streams: tuple[str, ...], record: tf.Tensor) -> tuple:
-    features = {s: tf.io.FixedLenFeature([], tf.string) for s in streams}
-    features["label"] = tf.io.FixedLenFeature([], tf.int64)
-    parsed = tf.io.parse_single_example(record, features)
-    shape = [cached.views, cached.snippets, cached.features]
-    grids = {s: tf.reshape(tf.io.decode_raw(parsed[s], tf.float16), shape)
-             for s in streams}  # fmt: skip
-    return grids, parsed["label"]
+def _header(record: np.dtype, videos: int) -> bytes:
+    """The first bytes of a .npy file of so many records."""
+    described = {
+        "descr": np.lib.format.dtype_to_descr(record),
+        "fortran_order": False,
+        "shape": (videos,),
+    }
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, described)
+    return stream.getvalue()
+
+
+def _videos_of(file: io.BufferedRandom, header: bytes, each: int, block: int) -> int:
+    """How many videos, in whole blocks, a file has that a killed process left."""
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if file.read(len(header)) != header:
+        return 0
+    return (length - len(header)) // each // block * block
+
+
+class _Drawn:
+    """Takes features of several files' videos, a batch at a time."""
+
+    def __init__(self, cached: Sequence[FeatureFile], streams: tuple[str, ...]) -> None:
+        self._files = [file.load() for file in cached]
+        self._firsts = np.cumsum([0, *(file.videos for file in cached)])
+        self._streams = streams
+        self.features = cached[0].features
+
+    def __call__(
+        self, videos: np.ndarray, views: np.ndarray, positions: np.ndarray
+    ) -> list[np.ndarray]:
+        """Labels (batch,), then each stream's float16 (batch, T, features).
+
+        Args:
+            videos: Their numbers (batch,), counted through the files.
+            views: Of each video (batch,).
+            positions: Of the snippets (batch, T).
+        """
+        labels = np.empty(len(videos), np.int64)
+        shape = (*positions.shape, self.features)
+        drawn = {stream: np.empty(shape, np.float16) for stream in self._streams}
+        for records, first in zip(self._files, self._firsts, strict=False):
+            (here,) = np.nonzero((videos >= first) & (videos < first + len(records)))
+            own = videos[here] - first
+            labels[here] = records["label"][own]
+            where = own[:, None], views[here, None], positions[here]
+            for stream, values in drawn.items():
+                values[here] = records[stream][where]
+        return [labels, *drawn.values()]
+
+    def batches(self, chosen: tf.data.Dataset, targets: Callable) -> tf.data.Dataset:
+        """Batches of ({`<stream>_features`: float32}, labels) from batches of draws."""
+        types = [tf.int64, *(tf.float16 for _ in self._streams)]
+
+        def take(videos: tf.Tensor, views: tf.Tensor, positions: tf.Tensor) -> tuple:
+            label, *found = tf.numpy_function(self, [videos, views, positions], types)
+            inputs = {}
+            for stream, values in zip(self._streams, found, strict=True):
+                values = tf.ensure_shape(values, [*positions.shape, self.features])
+                inputs[f"{stream}_features"] = tf.cast(values, tf.float32)
+            return inputs, *targets(tf.ensure_shape(label, videos.shape))
+
+        return chosen.map(take)
 
 
 def training_features(
@@ -166,36 +247,26 @@ def training_features(
 
     Features are float32 (batch, T, features), named `<stream>_features`; both
     streams take the same snippets and the same view. The files must have as many
-    snippets, views and features. `start` and `share` are those of
-    `stfn_keras.data.pipeline.training_batches`.
+    snippets, views and features. `targets` is given the labels (batch,). `start` and
+    `share` are those of `stfn_keras.data.pipeline.training_batches`.
     """
     share.check_divides(batch)
-    first, videos = cached[0], sum(file.videos for file in cached)
+    videos = sum(file.videos for file in cached)
     batch = min(batch, videos)
     batches = videos // batch
-    bounds = segment_bounds(first.snippets, segments)
-    seeds = tf.constant([seed, epoch], tf.int64)
-
-    def drawn(index: tf.Tensor, record: tf.Tensor) -> tuple:
-        grids, label = _parse(first, streams, record)
-        state = tf.random.experimental.stateless_fold_in(seeds, index)
-        positions = draw_positions(bounds, state)
-        state = tf.random.experimental.stateless_fold_in(state, 1)
-        shown = tf.random.stateless_uniform([], state, 0, first.views, tf.int32)
-        inputs = {
-            f"{s}_features": tf.cast(tf.gather(grid[shown], positions), tf.float32)
-            for s, grid in grids.items()
-        }
-        return inputs, *targets(label)
-
-    data = tf.data.TFRecordDataset([str(file.path) for file in cached])
-    data = counted(data, videos).enumerate()
-    data = shuffled(data, min(4 * SHUFFLE_BUFFER, videos), seed, epoch)
-    data = own_part(data, batch=batch, batches=batches, start=start, share=share)
-    data = data.map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
-    data = data.batch(share.videos_of_batch(batch), drop_remainder=True)
+    check_start(start, batches)
+    draws = np.random.default_rng([seed, epoch])
+    order = draws.permutation(videos)[: batches * batch].reshape(batches, batch)
+    low, high = share.of_batch(batch)
+    own = order[start:, low:high].ravel()
+    bounds = segment_bounds(cached[0].snippets, segments)
+    views = draws.integers(0, cached[0].views, videos)
+    positions = draws.integers(bounds[:-1], bounds[1:], (videos, segments))
+    chosen = tf.data.Dataset.from_tensor_slices((own, views[own], positions[own]))
+    chosen = chosen.batch(high - low, drop_remainder=True)
+    data = _Drawn(cached, streams).batches(chosen, targets)
     data = mixed_batches(data, mixup, seed, epoch, start, share)
-    return counted(data, batches - start).prefetch(tf.data.AUTOTUNE)
+    return data.prefetch(tf.data.AUTOTUNE)
 
 
 def validation_features(
@@ -211,14 +282,9 @@ def validation_features(
 
     Of n readers, reader i sees the videos i, i + n, i + 2n, ... alone.
     """
-    positions = fixed_positions(cached.snippets, segments, 1)[0]
-
-    def centre(record: tf.Tensor) -> tuple:
-        grids, label = _parse(cached, streams, record)
-        inputs = {f"{s}_features": tf.cast(tf.gather(grid[0], positions), tf.float32)
-                  for s, grid in grids.items()}  # fmt: skip
-        return inputs, *targets(label)
-
-    data = counted(tf.data.TFRecordDataset(str(cached.path)), cached.videos)
-    data = data.shard(share.count, share.index).map(centre).batch(batch)
-    return counted(data, -(-share.of_videos(cached.videos) // batch))
+    own = np.arange(share.index, cached.videos, share.count)
+    positions = fixed_positions(cached.snippets, segments, 1)
+    chosen = tf.data.Dataset.from_tensor_slices(
+        (own, np.zeros_like(own), positions.repeat(len(own), 0))
+    )
+    return _Drawn([cached], streams).batches(chosen.batch(batch), targets).prefetch(2)

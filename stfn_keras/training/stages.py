@@ -177,7 +177,7 @@ def cached_features(
             towers,
             models.feature_size(model),
             source,
-            work.towers_run.folder / "features" / key / f"{role}.tfrecord",
+            work.towers_run.folder / "features" / key / f"{role}.npy",
             training.feature_views if role == "r" or work.parts else 1,
             "features of the " + {"r": "training", "v": "validation"}[role] + " videos",
         )

@@ -185,7 +185,7 @@ def test_a_diverged_stage_ends_with_what_to_do(dataset, tmp_path):
 def test_a_damaged_cache_is_computed_again(trained, dataset, tmp_path):
     source = tmp_path / "towers"
     shutil.copytree(trained.folder, source)
-    (cache,) = source.rglob("r.tfrecord")
+    (cache,) = source.rglob("r.npy")
     whole = cache.read_bytes()
     cache.write_bytes(whole[:-100])
     model = small_model(network="feature_fusion")
@@ -197,7 +197,7 @@ def test_a_damaged_cache_is_computed_again(trained, dataset, tmp_path):
 def test_mirrored_features_are_cached_and_drawn(trained, dataset, tmp_path):
     run = train(dataset, tmp_path / "run", small_model(blocks=0),
                 small_training(feature_views=2), trained.folder)  # fmt: skip
-    sizes = sorted(p.stat().st_size for p in trained.folder.rglob("r.tfrecord"))
+    sizes = sorted(p.stat().st_size for p in trained.folder.rglob("r.npy"))
     assert run.network_file.exists()
     assert sizes[-1] / sizes[0] == pytest.approx(2, rel=0.05)
 
