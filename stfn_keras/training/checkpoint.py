@@ -148,8 +148,14 @@ class StageCheckpoints:
         began = time.monotonic()
         path = self.folder / position.file
         state = TrainingState.of(model, optimizer, sums or {})
-        entry = {**dataclasses.asdict(position), "file": path.name,
-                 "sha256": save_model(model, path, state)}  # fmt: skip
+        try:
+            digest = save_model(model, path, state)
+        except UserError as error:
+            raise UserError(
+                f"{error}; what was kept before is whole: make room, and run the same "
+                "command to go on"
+            ) from error
+        entry = {**dataclasses.asdict(position), "file": path.name, "sha256": digest}
         self.epochs_done = position.epoch
         others = [e for e in self.kept if e["file"] != path.name]
         self.kept = [*others, entry][-keep:]
