@@ -31,7 +31,7 @@ def input_sizes(network: keras.Model) -> dict[str, int]:
     return {stream: int(tensor.shape[2]) for stream, tensor in network.input.items()}
 
 
-def _fit_on_pixels(
+def fit_on_pixels(
     work: Work,
     stage: Stage,
     network: keras.Model,
@@ -116,7 +116,7 @@ def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -
         first = models.weighted_layers(tower)[0]
         factors = {v.path: config.first_rate for v in first.trainable_variables}
         stage = dataclasses.replace(stage, rate_factors=factors)
-    _fit_on_pixels(work, stage, network, config, config.segments, fit)
+    fit_on_pixels(work, stage, network, config, config.segments, fit)
 
 
 def trained_towers(work: Work) -> tuple[dict[str, keras.Model], dict[str, str]]:
@@ -289,7 +289,7 @@ def train_end_to_end(work: Work) -> None:
         models.copy_by_name(assemble(work), network)
     run = work.run
     config, segments = run.training.end_to_end, run.model.segments
-    _fit_on_pixels(work, stage, network, config, segments)
+    fit_on_pixels(work, stage, network, config, segments)
 
 
 def end_to_end_network(work: Work) -> keras.Model:
