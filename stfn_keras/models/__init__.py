@@ -15,6 +15,7 @@ from stfn_keras.models.logits_fusion import LogitsFusion
 from stfn_keras.models.modality_dropout import ModalityDropout
 from stfn_keras.models.network import build, build_head, endpoints
 from stfn_keras.models.preprocessing import Preprocess
+from stfn_keras.models.recompute import recompute_towers
 from stfn_keras.models.res_inception import TemporalResInception
 from stfn_keras.models.segment_attention import SegmentAttention
 from stfn_keras.models.segment_position import SegmentPosition
@@ -59,6 +60,7 @@ __all__ = [
     "input_size",
     "leaves",
     "load_tower_weights",
+    "recompute_towers",
     "set_batchnorm_momentum",
     "synchronize_batchnorm",
     "weighted_layers",

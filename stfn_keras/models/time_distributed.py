@@ -1,5 +1,6 @@
 """Apply one layer to every segment by folding time into the batch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -30,6 +31,9 @@ class TimeDistributed(keras.layers.TimeDistributed):
     (2, 7, 30, 30, 4)
     """
 
+    # Stands in for the wrapped layer in training; `recompute_towers` sets it.
+    recomputed: Callable[[Any], Any] | None = None
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Run the wrapped layer once on all segments of all videos."""
         if mask is not None:
@@ -37,7 +41,8 @@ class TimeDistributed(keras.layers.TimeDistributed):
         shape = ops.shape(inputs)
         folded = ops.reshape(inputs, (-1, *shape[2:]))  # (batch * time, ...)
         # Keras hands `training` on to the wrapped layer with the call's context.
-        outputs = self.layer(folded)
+        layer = self.recomputed if training and self.recomputed else self.layer
+        outputs = layer(folded)
         # A static time leaves the batch to be inferred, which exporters prefer.
         batch = -1 if inputs.shape[1] is not None else shape[0]
         rest = ops.shape(outputs)[1:]
