@@ -138,6 +138,15 @@ def fit_stage(
     _Fit(stage, model, batches, validation, engine or make_engine(stage.machine)).run()
 
 
+def _check_divides(stage: Stage, videos: int | None, replicas: int) -> None:
+    if videos is not None and videos % replicas:
+        raise UserError(
+            f"--{stage.name}_batch must be a multiple of the {replicas} devices that "
+            f"share a batch, and the data have as many videos. Received: a batch of "
+            f"{videos}. Give a multiple, or --strategy=one_device"
+        )
+
+
 class _Fit:
     """The training of one stage while it goes on."""
 
@@ -151,9 +160,12 @@ class _Fit:
     ) -> None:
         self.stage, self.batches, self.validation = stage, batches, validation
         self.engine = engine
-        # Known: the pipeline counts its batches.
-        self.steps_per_epoch = int(batches(0, 0, Share(0, 1)).cardinality())
-        self.fitted = prepared(model, stage, self.steps_per_epoch)
+        whole = batches(0, 0, Share(0, 1))
+        # Known: the pipeline counts its batches, and their videos.
+        self.steps_per_epoch = int(whole.cardinality())
+        _check_divides(stage, whole.element_spec[1]["logits"].shape[0], engine.replicas)
+        with engine.scope():
+            self.fitted = prepared(model, stage, self.steps_per_epoch)
         self.kept = stage.checkpoints
         self.saved, self.took = time.monotonic(), 0.0
 

@@ -70,7 +70,8 @@ def range_test(
             "the range test needs 0 < --low < --high and --steps of 10 or more. "
             f"Received: --low={low:g} --high={high:g} --steps={steps}"
         )
-    fitted = prepared(model, stage, steps)
+    with engine.scope():
+        fitted = prepared(model, stage, steps)
     fitted.optimizer.learning_rate = keras.optimizers.schedules.ExponentialDecay(
         low, steps - 1, high / low
     )

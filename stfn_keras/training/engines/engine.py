@@ -70,6 +70,13 @@ class Engine(Protocol):
     def scope(self) -> AbstractContextManager:
         """Within it networks and optimisers are built."""
 
+    def together(self) -> AbstractContextManager:
+        """What all workers do at the same time: it begins and ends for all at once.
+
+        Raises:
+            UserError: Another worker ended meanwhile.
+        """
+
     def batches(self, make: MakeBatches, padded: bool = False) -> Iterable[Any]:
         """Batches as the steps take them.
 
@@ -87,7 +94,7 @@ class Engine(Protocol):
 
 
 def make_engine(machine: MachineConfig) -> Engine:
-    """The engine of Keras' backend.
+    """The engine of Keras' backend; to be made before the backend computes anything.
 
     Raises:
         UserError: The backend is another one, or has no such strategy.

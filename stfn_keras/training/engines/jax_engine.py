@@ -37,6 +37,10 @@ class JaxEngine:
         """Within it networks and optimisers are built."""
         return contextlib.nullcontext()
 
+    def together(self) -> AbstractContextManager:
+        """What all workers do at the same time: here there is one."""
+        return contextlib.nullcontext()
+
     def batches(self, make: MakeBatches, padded: bool = False) -> Iterable[Any]:
         """Batches as the steps take them."""
         return make(WHOLE).as_numpy_iterator()

@@ -6,18 +6,24 @@ Gradients are summed over all replicas before they are clipped, so that a batch 
 among devices gives the update of one device (Keras' own optimisers clip before).
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from stfn_keras.config import MachineConfig
-from stfn_keras.data.share import WHOLE
+from stfn_keras.data.share import WHOLE, Share
+from stfn_keras.models import synchronize_batchnorm
+from stfn_keras.training.engines.division import divided, padded_batches
 from stfn_keras.training.engines.engine import Fitted, MakeBatches
+from stfn_keras.training.engines.strategy import open_strategy
+from stfn_keras.training.engines.workers import Workers, naming_lost_workers
+from stfn_keras.training.state import dropout_states
 
 Tensors = dict[str, tf.Tensor]
+SEEDS_PER_REPLICA = 7_368_787  # between the dropout seeds of two replicas; a prime
 
 
 class TensorFlowEngine:
@@ -26,12 +32,14 @@ class TensorFlowEngine:
     def __init__(self, strategy: tf.distribute.Strategy) -> None:
         self.strategy = strategy
         self.replicas = int(strategy.num_replicas_in_sync)
-        self.is_chief = True
+        resolver = strategy.cluster_resolver
+        self._workers = Workers.from_environment() if resolver else None
+        self.is_chief = not self._workers or self._workers.index == 0
 
     @classmethod
     def open(cls, machine: MachineConfig) -> "TensorFlowEngine":
         """The engine that the settings ask for."""
-        return cls(tf.distribute.get_strategy())
+        return cls(open_strategy(machine))
 
     def scope(self) -> AbstractContextManager:
         """Within it networks and optimisers are built."""
@@ -39,7 +47,19 @@ class TensorFlowEngine:
 
     def batches(self, make: MakeBatches, padded: bool = False) -> Iterable[Any]:
         """Batches as the steps take them."""
-        return make(WHOLE)
+        if self.replicas == 1:
+            return make(WHOLE)
+
+        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            workers = context.num_input_pipelines
+            local = self.replicas // workers
+            data = make(Share(context.input_pipeline_id, workers))
+            if padded:
+                most = int(make(Share(0, workers)).cardinality())
+                data = padded_batches(data, local, most)
+            return divided(data, local)
+
+        return self.strategy.distribute_datasets_from_function(of_worker)
 
     def steps(self, fitted: Fitted) -> "TensorFlowSteps":
         """The steps of a stage."""
@@ -47,7 +67,28 @@ class TensorFlowEngine:
 
     def first_batch(self, batch: Any) -> tuple:
         """What this process sees of a batch: arrays (inputs, labels, ...)."""
-        return tf.nest.map_structure(np.asarray, batch)
+
+        def joined(values: Any) -> np.ndarray:
+            parts = self.strategy.experimental_local_results(values)
+            return np.concatenate([np.asarray(part) for part in parts])
+
+        return tf.nest.map_structure(joined, batch)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What all workers do at the same time: it begins and ends for all at once."""
+        if self._workers is None:
+            yield
+            return
+        with naming_lost_workers():
+            int(self._count_workers())
+            yield
+            int(self._count_workers())
+
+    @tf.function
+    def _count_workers(self) -> tf.Tensor:
+        ones = self.strategy.run(lambda: tf.constant(1))
+        return self.strategy.reduce("SUM", ones, axis=None)
 
 
 class TensorFlowSteps:
@@ -57,19 +98,26 @@ class TensorFlowSteps:
         self._engine = engine
         self._fitted = fitted
         self._variables = [v.value for v in fitted.model.trainable_variables]
-        # XLA is slower than plain TensorFlow on CPU.
-        compiled = bool(tf.config.list_physical_devices("GPU"))
-        self.train = self._on_replicas(tf.function(self._train, jit_compile=compiled))
-        self.evaluate = self._on_replicas(
-            tf.function(self._evaluate, jit_compile=compiled)
-        )
+        self.train = self._on_replicas(self._train)
+        self.evaluate = self._on_replicas(self._evaluate)
 
     def _on_replicas(self, step: Callable) -> Callable[[Any], Tensors]:
-        strategy = self._engine.strategy
+        strategy, model = self._engine.strategy, self._fitted.model
+        several = self._engine.replicas > 1
+        # XLA is slower than plain TensorFlow on CPU; replicas meet within a step,
+        # which a function inside one cannot.
+        if not several and tf.config.list_physical_devices("GPU"):
+            step = tf.function(step, jit_compile=True)
 
         @tf.function(reduce_retracing=True)
         def on_all(batch: Any) -> Tensors:
-            sums = strategy.run(step, args=(batch,))
+            if several:  # for this trace alone: it must not be saved with the network
+                synchronize_batchnorm(model)
+            try:
+                sums = strategy.run(step, args=(batch,))
+            finally:
+                if several:
+                    synchronize_batchnorm(model, on=False)
             return {k: strategy.reduce("SUM", v, axis=None) for k, v in sums.items()}
 
         return on_all
@@ -85,14 +133,30 @@ class TensorFlowSteps:
     def _train(self, batch: tuple) -> Tensors:
         fitted = self._fitted
         videos = tf.shape(batch[1]["logits"])[0]
+        self._move_dropout()
         if fitted.accumulate_steps > 1:
             gradients, sums = self._in_parts(batch, videos)
         else:
             gradients, sums = self._gradients(batch, videos)
+        self._move_dropout(back=True)
         context = tf.distribute.get_replica_context()
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         fitted.optimizer.apply(gradients, fitted.model.trainable_variables)
         return sums
+
+    def _move_dropout(self, back: bool = False) -> None:
+        """Let each replica draw masks of its own during a step.
+
+        Between steps the states are equal, as on one device.
+        """
+        if self._engine.replicas == 1:
+            return
+        context = tf.distribute.get_replica_context()
+        number = tf.cast(context.replica_id_in_sync_group, tf.int64)
+        apart = -SEEDS_PER_REPLICA if back else SEEDS_PER_REPLICA
+        move = tf.stack([apart * number, tf.zeros_like(number)])
+        for state in dropout_states(self._fitted.model):
+            state.assign(state.value + tf.cast(move, state.dtype))
 
     def _gradients(
         self, batch: tuple, videos: tf.Tensor
@@ -125,6 +189,14 @@ class TensorFlowSteps:
             both = tf.nest.map_structure(tf.add, before, part(number))
             return number + 1, both
 
+        if self._engine.replicas > 1:
+            # Replicas meet in batch normalisation, which a loop's body cannot.
+            found = part(tf.constant(0))
+            for number in range(1, parts):
+                with tf.control_dependencies(tf.nest.flatten(found)):
+                    number = tf.identity(number)
+                found = tf.nest.map_structure(tf.add, found, part(number))
+            return found
         _, found = tf.while_loop(
             lambda number, _: number < parts,
             add,
