@@ -26,6 +26,7 @@ from stfn_keras.video import mosaic, view
 from stfn_keras.video.augment import augmented
 
 SHUFFLE_BUFFER = 512  # videos, as encoded drawn snippets
+PARALLEL = tf.data.AUTOTUNE  # calls at a time; measured: docs/input.md
 
 
 def look(
@@ -150,10 +151,10 @@ def training_batches(
         return transform(inputs, video["label"])
 
     data = counted(records(source, order, cycle=SHARDS_AT_ONCE), source.videos)
-    data = data.enumerate().map(drawn, num_parallel_calls=tf.data.AUTOTUNE)
+    data = data.enumerate().map(drawn, num_parallel_calls=PARALLEL)
     data = shuffled(data, min(SHUFFLE_BUFFER, source.videos), seed, epoch)
     data = own_part(data, batch=batch, batches=batches, start=start, share=share)
-    data = data.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
+    data = data.map(decoded, num_parallel_calls=PARALLEL)
     data = data.batch(share.videos_of_batch(batch), drop_remainder=True)
     data = mixed_batches(data, augment.mixup, seed, epoch, start, share)
     return counted(data, batches - start).prefetch(tf.data.AUTOTUNE)
@@ -218,7 +219,7 @@ def view_batches(
 
     data = counted(records(source), source.videos).skip(start)
     data = data.shard(share.count, share.index).flat_map(samplings_of)
-    data = data.map(crops_of, num_parallel_calls=tf.data.AUTOTUNE)
+    data = data.map(crops_of, num_parallel_calls=PARALLEL)
     data = data.unbatch().batch(batch)
     views = share.of_videos(source.videos - start) * samplings * crops
     return counted(data, -(-views // batch)).prefetch(tf.data.AUTOTUNE)

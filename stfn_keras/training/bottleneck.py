@@ -80,7 +80,7 @@ class Throughput:
             )
         if self.binds == "step":
             said = (
-                f"the step binds: the input could feed {ratio:.1f} of it. A faster or "
+                f"the step binds: the input is {ratio:.1f} times as fast. A faster or "
                 "further accelerator helps, --precision=bfloat16 where it has it, or a "
                 "smaller network"
             )
@@ -89,7 +89,9 @@ class Throughput:
                 f"input and step are as fast: neither waits for long. For more: {held}"
             )
         else:
-            said = f"the input binds: it feeds {ratio:.0%} of the step. {held}"
+            said = (
+                f"the input binds: it is {ratio:.2f} times as fast as the step; {held}"
+            )
         lost = self.waiting
         if self.binds == "step" and lost > 0.05:
             said += (

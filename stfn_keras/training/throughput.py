@@ -51,6 +51,7 @@ from stfn_keras.training.run import Run
 from stfn_keras.training.work import Work
 
 MADE_UP_VIDEOS = 256  # whose features stand for a cache's
+LEAST_SECONDS = 3.0  # more than what is in buffers is measured
 WARM_UP = 2  # batches that are not counted: graphs are traced, buffers filled
 
 
@@ -197,7 +198,7 @@ def _measured(job: _Job, steps: int, seconds: float) -> Throughput:
 
     videos = int(tf.nest.flatten(plain(0).element_spec)[0].shape[0])
     computed = job.engine.steps(prepared(job.model, job.stage, steps))
-    sums = Sums()
+    sums, least = Sums(), min(LEAST_SECONDS, seconds)
 
     def train(batch: Any) -> None:
         sums.add(computed.train(batch))  # waits for the step, as training does
@@ -216,12 +217,11 @@ def _measured(job: _Job, steps: int, seconds: float) -> Throughput:
             before = bar.n
             for _ in range(WARM_UP):
                 use(next(batches))
-            began, done = time.perf_counter(), 0
-            while done < 2 or (done < steps and time.perf_counter() - began < seconds):
+            began, done, passed = time.perf_counter(), 0, 0.0
+            while done < 2 or passed < least or (done < steps and passed < seconds):
                 use(next(batches))
-                done += 1
-                bar.update()
-            passed = time.perf_counter() - began
+                done, passed = done + 1, time.perf_counter() - began
+                bar.update(before + min(done, steps) - bar.n)
             bar.update(before + steps - bar.n)
             return done * videos / passed
 
