@@ -43,12 +43,16 @@ def convnext(inputs: keras.KerasTensor, depths: tuple[int, ...]) -> keras.KerasT
             x = keras.layers.Conv2D(channels, 2, strides=2, name=f"{name}_conv")(x)
         for block in range(depth):
             x = _block(x, channels, f"stage{stage}_block{block}")
-    x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
-    return _normalized(x, "head")
+    x = keras.layers.GlobalAveragePooling2D(dtype="float32", name="avg_pool")(x)
+    return _normalized(x, "head", dtype="float32")
 
 
-def _normalized(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    return keras.layers.LayerNormalization(epsilon=1e-6, name=f"{name}_layernorm")(x)
+def _normalized(
+    x: keras.KerasTensor, name: str, dtype: str | None = None
+) -> keras.KerasTensor:
+    return keras.layers.LayerNormalization(
+        epsilon=1e-6, dtype=dtype, name=f"{name}_layernorm"
+    )(x)
 
 
 def _block(inputs: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:

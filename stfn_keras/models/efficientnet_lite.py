@@ -42,7 +42,7 @@ def efficientnet_lite0(inputs: keras.KerasTensor) -> keras.KerasTensor:
             x = _block(x, kernel, step, expansion, channels, name)
     x = _convolution(x, FEATURES, 1, 1, "head")
     x = keras.layers.ReLU(6.0, name="head_relu")(x)
-    return keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    return keras.layers.GlobalAveragePooling2D(dtype="float32", name="avg_pool")(x)
 
 
 def _convolution(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="stfn_keras")
@@ -32,12 +33,14 @@ class LayerScale(keras.layers.Layer):
         self.gamma = self.add_weight(
             shape=(input_shape[-1],),
             initializer=keras.initializers.Constant(self.initial),
+            autocast=False,  # float16 would round ConvNeXt's 1e-6 to a few bits
             name="gamma",
         )
 
     def call(self, inputs: Any) -> Any:
         """Return the scaled input."""
-        return inputs * self.gamma
+        scaled = ops.cast(inputs, self.variable_dtype) * self.gamma
+        return ops.cast(scaled, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         """Give the input's shape."""

@@ -56,8 +56,9 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
         inputs[stream] = keras.Input(
             (config.segments, size, size, channels), dtype="uint8", name=stream
         )
+        # In mixed precision the layers inside have their own type; features have not.
         features[stream] = TimeDistributed(
-            build_tower(config, stream), name=f"{stream}_features"
+            build_tower(config, stream), dtype="float32", name=f"{stream}_features"
         )(inputs[stream])  # (batch, segments, features)
     outputs = _classify(config, classes, features)
     return keras.Model(inputs, outputs, name=config.network)

@@ -32,4 +32,4 @@ def tiny(inputs: keras.KerasTensor) -> keras.KerasTensor:
         # Short runs: Keras' momentum of 0.99 would leave test statistics behind.
         x = keras.layers.BatchNormalization(momentum=0.9, name=f"bn{stage}")(x)
         x = keras.layers.ReLU(name=f"relu{stage}")(x)
-    return keras.layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    return keras.layers.GlobalAveragePooling2D(dtype="float32", name="avg_pool")(x)

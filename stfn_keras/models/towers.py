@@ -61,7 +61,8 @@ def _body(
     maps = application(
         include_top=False, weights=None, input_tensor=x, **options
     ).output
-    return keras.layers.GlobalAveragePooling2D(name="avg_pool")(maps)
+    pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="avg_pool")
+    return pool(maps)
 
 
 def _application(
@@ -150,7 +151,7 @@ def build_tower(config: ModelConfig, stream: str) -> keras.Model:
 
     Returns:
         A model from uint8 `(batch, size, size, channels)` to features
-        `(batch, features)`.
+        `(batch, features)`, pooled and given in float32 also in mixed precision.
 
     Raises:
         UserError: The tower cannot take an input of the configured size.
