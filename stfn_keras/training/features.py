@@ -152,7 +152,8 @@ def _compute(
             rows = np.empty(len(labels), record)
             rows["label"] = labels
             for stream, tower in models.items():
-                found = np.asarray(tower.predict_on_batch(inputs[stream][:, 0]))
+                shown = inputs[stream][:, 0].numpy()  # any backend takes arrays
+                found = np.asarray(tower.predict_on_batch(shown))
                 grid = found.reshape(-1, cached.snippets, cached.views, cached.features)
                 rows[stream] = grid.transpose(0, 2, 1, 3)
             file.write(rows.tobytes())
