@@ -4,6 +4,7 @@ RUN may be an archive made by `python -m stfn_keras.training.publish`, with --da
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def main(_: Sequence[str]) -> None:
 
 
 def run() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script; `fuse` is a command of its own."""
+    if sys.argv[1:2] == ["fuse"]:
+        from stfn_keras.commands import fuse
+
+        del sys.argv[1]
+        fuse.run()
+        return
     define_flags()
     flags.run(main)

@@ -24,7 +24,7 @@ from stfn_keras.data.pipeline import view_batches
 from stfn_keras.data.sampling import fixed_positions
 from stfn_keras.data.source import Source, naming_damage, open_source
 from stfn_keras.errors import UserError
-from stfn_keras.evaluation.scoring import Scores, check_finite, shown_ids
+from stfn_keras.evaluation.scores import Scores, check_finite, shown_ids
 from stfn_keras.files import read_json, sha256, write_json, written_aside
 from stfn_keras.training.run import Run
 from stfn_keras.training.stages import tower_digests, tower_of, trained_towers
@@ -132,7 +132,7 @@ def _compute(
             seen, labels = len(ids), labels + about["label"].numpy().tolist()
             ids += about["id"].numpy().tolist()
             for stream, tower in towers.items():
-                found = tower.predict_on_batch(inputs[stream][:, 0])
+                found = tower.predict_on_batch(inputs[stream][:, 0].numpy())
                 flat[stream][seen : len(ids)] = np.asarray(found, np.float32)
             bar.update(len(ids) - seen)
         by_video = np.array(ids, object).reshape(-1, per_video)

@@ -1,9 +1,14 @@
-"""Accuracies of scored videos (NumPy only); all in 0..1."""
+"""Accuracies of scored videos (NumPy only); all in 0..1.
+
+summary(scores)["video_top1"]
+per_class(scores)  # recall, precision, F1 by class
+"""
 
 import numpy as np
 import pandas as pd
 
-from stfn_keras.evaluation.scoring import Scores
+from stfn_keras.evaluation.calibration import expected_error
+from stfn_keras.evaluation.scores import Scores
 
 
 def ranks(label: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -32,21 +37,35 @@ def mean_class_accuracy(label: np.ndarray, logits: np.ndarray) -> float:
     return float((np.diag(counts)[present] / counts.sum(axis=1)[present]).mean())
 
 
-def summary(scores: Scores) -> dict[str, float | int]:
-    """Video-level metrics: `videos`, `video_top1`, `video_top5`, and the class mean.
-
-    `rgb_video_top1` and `flow_video_top1` are those of the two heads; behind fusion
-    blocks each head has seen both streams.
+def accuracies(label: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """`video_top1`, `video_top5` and `mean_class_accuracy`.
 
     With fewer than five classes `video_top5` is 1 by definition.
     """
-    rank = ranks(scores.label, scores.logits)
-    found: dict[str, float | int] = {
-        "videos": len(rank),
+    rank = ranks(label, logits)
+    return {
         "video_top1": float((rank < 1).mean()),
         "video_top5": float((rank < 5).mean()),
-        "mean_class_accuracy": mean_class_accuracy(scores.label, scores.logits),
+        "mean_class_accuracy": mean_class_accuracy(label, logits),
     }
+
+
+def summary(scores: Scores) -> dict[str, float | int]:
+    """What is said of all videos together: `videos`, the accuracies and more.
+
+    - `view_top1`: the share of single views that are right, where they are known;
+    - `macro_f1`: the mean F1 of the classes that occur;
+    - `ece`: the expected calibration error of the softmax scores;
+    - `rgb_video_top1` and `flow_video_top1`: of the two heads; behind fusion blocks
+      each head has seen both streams.
+    """
+    found: dict[str, float | int] = {"videos": len(scores.label)}
+    found |= accuracies(scores.label, scores.logits)
+    if scores.view_right is not None:
+        found["view_top1"] = float(scores.view_right.mean())
+    table = per_class(scores)
+    found["macro_f1"] = float(table["f1"][table["videos"] > 0].mean())
+    found["ece"] = expected_error(scores.label, scores.probabilities)
     for name, logits in scores.streams.items():
         stream = name.removesuffix("_logits")
         found[f"{stream}_video_top1"] = float((ranks(scores.label, logits) < 1).mean())
@@ -54,7 +73,10 @@ def summary(scores: Scores) -> dict[str, float | int]:
 
 
 def per_class(scores: Scores) -> pd.DataFrame:
-    """One row per class: videos, accuracy (recall) and precision."""
+    """One row per class: videos, recall (its accuracy), precision and F1.
+
+    NaN where there is nothing to divide by: no video of the class, none predicted.
+    """
     counts = confusion(scores.label, scores.logits)
     right, truth, said = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -62,10 +84,35 @@ def per_class(scores: Scores) -> pd.DataFrame:
             {
                 "class": scores.classes,
                 "videos": truth,
-                "accuracy": right / truth,
+                "recall": right / truth,
                 "precision": right / said,
+                "f1": 2 * right / (truth + said),
             }
         )
+
+
+def confused_pairs(scores: Scores) -> pd.DataFrame:
+    """Pairs of classes by how many videos of the one were taken for the other.
+
+    Returns:
+        A line for each (label, predicted) that occurs, `videos` and the `share` of
+        the label's, most first; of equal counts the greater share, then by class.
+    """
+    counts = confusion(scores.label, scores.logits)
+    truth = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    rows, columns = np.nonzero(counts)
+    videos = counts[rows, columns]
+    share = videos / truth[rows]
+    order = np.lexsort((columns, rows, -share, -videos))
+    return pd.DataFrame(
+        {
+            "label": scores.classes[rows],
+            "predicted": scores.classes[columns],
+            "videos": videos,
+            "share": share,
+        }
+    ).iloc[order].reset_index(drop=True)  # fmt: skip
 
 
 def predictions(scores: Scores) -> pd.DataFrame:

@@ -5,10 +5,6 @@ scores = score_videos(network, source, segments=7, samplings=1, crops=10)
 """
 
 import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -19,81 +15,11 @@ from stfn_keras.config import ModelConfig
 from stfn_keras.data.pipeline import view_batches
 from stfn_keras.data.source import Source
 from stfn_keras.errors import UserError
-from stfn_keras.files import written_aside
+from stfn_keras.evaluation.metrics import ranks
+from stfn_keras.evaluation.scores import Scores, check_finite, shown_ids
 from stfn_keras.training.checkpoint import load_weights
 from stfn_keras.training.finished import network_digest
 from stfn_keras.training.run import Run
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Logits by video.
-
-    Attributes:
-        video_id: str (N,).
-        label: int64 (N,), indices into `classes`.
-        logits: float32 (N, C), the mean over the views.
-        classes: str (C,).
-        streams: The same for each stream's own classifier, where there is one.
-    """
-
-    video_id: np.ndarray
-    label: np.ndarray
-    logits: np.ndarray
-    classes: np.ndarray
-    streams: dict[str, np.ndarray]
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """Softmax of the logits, float64 (N, C)."""
-        return softmax(self.logits)
-
-    def save(self, path: Path) -> None:
-        """Write `scores.npz`: video_id, label, logits, classes and stream logits."""
-        with written_aside(path) as aside:
-            arrays: dict[str, Any] = {
-                "video_id": self.video_id,
-                "label": self.label,
-                "logits": self.logits,
-                "classes": self.classes,
-                **self.streams,
-            }
-            np.savez(aside, **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> "Scores":
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as arrays:
-            named = {name: arrays[name] for name in arrays.files}
-        video_id, label, logits, classes = (
-            named.pop(name) for name in ("video_id", "label", "logits", "classes")
-        )
-        return cls(video_id, label, logits, classes, named)
-
-
-def shown_ids(keys: Iterable[bytes]) -> np.ndarray:
-    r"""Videos' ids as text; bytes of a file name that are no text become \xNN."""
-    return np.array([key.decode("utf-8", "backslashreplace") for key in keys])
-
-
-def check_finite(logits: np.ndarray) -> None:
-    """Refuse the logits of a network that diverged.
-
-    Raises:
-        UserError: One is NaN or infinite.
-    """
-    if not np.isfinite(logits).all():
-        raise UserError(
-            "the network's logits must be finite. Received: NaN or infinity; "
-            "its training diverged: train again with a lower rate"
-        )
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, in float64."""
-    shifted = np.asarray(logits, np.float64)
-    exponentials = np.exp(shifted - shifted.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def view_config(model: ModelConfig) -> ModelConfig:
@@ -148,6 +74,7 @@ def score_videos(
     names = ["logits", *heads]
     sums: dict[bytes, dict[str, np.ndarray]] = {}
     views: dict[bytes, int] = {}
+    right: dict[bytes, int] = {}
     labels: dict[bytes, int] = {}
     batches = view_batches(
         source, segments=segments, samplings=samplings, crops=crops, batch=batch
@@ -157,14 +84,17 @@ def score_videos(
         total=source.videos * per_video, desc=described, unit="view", dynamic_ncols=True
     ) as bar:
         for inputs, about in batches:
-            found = network.predict_on_batch(inputs)
+            # Any backend takes arrays; TensorFlow's tensors it alone.
+            shown = {stream: seen.numpy() for stream, seen in inputs.items()}
+            given = network.predict_on_batch(shown)
+            found = {name: np.asarray(scores) for name, scores in given.items()}
             check_finite(found["logits"])
-            ids = about["id"].numpy()
-            for row, (key, label) in enumerate(
-                zip(ids, about["label"].numpy(), strict=True)
-            ):
+            ids, truth = about["id"].numpy(), about["label"].numpy()
+            hits = ranks(truth, found["logits"]) < 1
+            for row, (key, label) in enumerate(zip(ids, truth, strict=True)):
                 labels[key] = int(label)
                 views[key] = views.get(key, 0) + 1
+                right[key] = right.get(key, 0) + int(hits[row])
                 total = sums.setdefault(key, {})
                 for name in names:
                     logits = np.asarray(found[name][row], np.float64)
@@ -186,4 +116,5 @@ def score_videos(
         logits=means.pop("logits"),
         classes=np.array(classes),
         streams=means,
+        view_right=np.array([right[key] / per_video for key in sums]),
     )

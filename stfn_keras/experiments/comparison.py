@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stfn_keras.experiments import mcnemar
+from stfn_keras.evaluation import mcnemar
 from stfn_keras.experiments.grid import Grid, Row
 from stfn_keras.experiments.result import Result
 

@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 
 from stfn_keras.evaluation.metrics import ranks, summary
-from stfn_keras.evaluation.scoring import Scores
+from stfn_keras.evaluation.scores import Scores
 from stfn_keras.files import read_json, sha256, write_json, written_aside
 
 

@@ -11,7 +11,6 @@ from stfn_keras.evaluation.feature_scores import (
     cached_view_features,
     score_features,
 )
-from stfn_keras.evaluation.scoring import Scores
 from stfn_keras.training import stages
 
 
@@ -89,14 +88,3 @@ def test_what_diverged_has_no_score():
     features = features_of([[np.nan] * 4])
     with pytest.raises(UserError, match="diverged"):
         score_features(_Order(4, 2).model, features, samplings=1)
-
-
-def test_scores_are_read_back(tmp_path):
-    scores = Scores(np.array(["é.avi"]), np.array([1]), np.ones((1, 2), np.float32),
-                    np.array(["a", "b"]), {"rgb_logits": np.zeros((1, 2))})  # fmt: skip
-    scores.save(tmp_path / "scores.npz")
-    again = Scores.load(tmp_path / "scores.npz")
-    assert again.video_id.tolist() == ["é.avi"]
-    assert again.label.tolist() == [1]
-    assert list(again.streams) == ["rgb_logits"]
-    np.testing.assert_array_equal(again.logits, scores.logits)

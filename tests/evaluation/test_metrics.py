@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stfn_keras.evaluation import metrics
-from stfn_keras.evaluation.scoring import Scores, softmax
+from stfn_keras.evaluation.scores import Scores, softmax
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_confusion_and_per_class(scores):
     table = metrics.per_class(scores)
     assert table["videos"].tolist() == [2, 3, 0]
     assert table["precision"][1] == pytest.approx(2 / 3)
-    assert np.isnan(table["accuracy"][2])
+    assert np.isnan(table["recall"][2])
 
 
 def test_top5_of_six_classes():

@@ -4,11 +4,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from stfn_keras.evaluation.scoring import Scores
+from stfn_keras.evaluation.mcnemar import exact
+from stfn_keras.evaluation.scores import Scores
 from stfn_keras.experiments import plot
 from stfn_keras.experiments.comparison import compared
 from stfn_keras.experiments.grid import Grid, Row
-from stfn_keras.experiments.mcnemar import exact
 from stfn_keras.experiments.result import Result
 from stfn_keras.experiments.table import as_markdown, in_words, make_table
 

@@ -11,7 +11,7 @@ from stfn_keras.data import pipeline
 from stfn_keras.data.source import open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import score_run
-from stfn_keras.evaluation.scoring import softmax
+from stfn_keras.evaluation.scores import softmax
 from stfn_keras.exporting import export as exporting
 from stfn_keras.exporting.export import export
 from stfn_keras.exporting.parity import jpeg_inputs

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from stfn_keras.experiments.mcnemar import discordant, exact, holm, over_seeds
+from stfn_keras.evaluation.mcnemar import discordant, exact, holm, over_seeds
 
 
 def test_only_videos_on_which_the_two_differ_count():
