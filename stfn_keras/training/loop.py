@@ -26,6 +26,7 @@ from stfn_keras.training.checkpoint import Position, StageCheckpoints
 from stfn_keras.training.engines.engine import Engine, Fitted, Steps, make_engine
 from stfn_keras.training.objective import Objective, Sums
 from stfn_keras.training.optimizers import exchange_averages, make_optimizer
+from stfn_keras.training.precision import loss_scaled
 from stfn_keras.training.progress import Progress
 from stfn_keras.training.state import dropout_states
 from stfn_keras.training.stopping import Stopping
@@ -54,6 +55,7 @@ class Stage:
     stream_loss: float = 0.0
     rate_factors: Mapping[str, float] = field(default_factory=dict)  # by variable path
     machine: MachineConfig = DEFAULT_MACHINE
+    precision: str = "float32"
 
     @property
     def checkpoints(self) -> StageCheckpoints:
@@ -102,7 +104,9 @@ def targets_for(
 def prepared(model: keras.Model, stage: Stage, steps: int) -> Fitted:
     """The model with the stage's loss and optimiser, of so many steps an epoch."""
     heads = {n: 1.0 if n == "logits" else stage.stream_loss for n in model.output}
-    optimizer = make_optimizer(stage.config, steps, stage.rate_factors)
+    optimizer = loss_scaled(
+        make_optimizer(stage.config, steps, stage.rate_factors), stage.precision
+    )
     optimizer.build(model.trainable_variables)
     objective = Objective(heads, len(stage.labels), stage.config.label_smoothing)
     return Fitted(model, objective, optimizer, stage.config.accumulate_steps)

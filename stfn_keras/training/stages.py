@@ -40,7 +40,9 @@ def fit_on_pixels(
     fit: Callable[..., None] = fit_stage,
 ) -> None:
     """Run a stage that reads snippets from the shards."""
-    with work.engine.scope():
+    if work.machine.recompute:
+        models.recompute_towers(network)
+    with work.building():
         model = fitted_model(network, stage.stream_loss)
     targets = targets_for(model, work.classes, work.class_weights)
     plain = targets_for(model, work.classes)
@@ -98,7 +100,7 @@ def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -
     stage, as the rate finder does.
     """
     run, stage = work.run, work.stage(stream)
-    with work.engine.scope():
+    with work.building():
         network = tower_network(run, stream)
     tower = tower_of(network, stream)
     source = None if run.training.rgb_weights == "none" else run.training.rgb_weights
@@ -197,7 +199,7 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
     cached = cached_features(work, networks, digests)
     # So that it starts alike whether or not the features had to be computed.
     keras.utils.set_random_seed(run.training.seed)
-    with work.engine.scope():
+    with work.building():
         network = fusion_network(run)
         model = fitted_model(network, stage.stream_loss)
     if not stage.checkpoints.kept:  # else its own weights are restored
@@ -283,7 +285,7 @@ def assemble(work: Work) -> keras.Model:
 def train_end_to_end(work: Work) -> None:
     """Tune the assembled network, towers and all, on pixels (end to end: P)."""
     stage = work.stage("end_to_end")
-    with work.engine.scope():
+    with work.building():
         network = end_to_end_network(work)
     if not stage.checkpoints.kept:
         models.copy_by_name(assemble(work), network)

@@ -137,7 +137,7 @@ def _pixel_job(work: Work, name: str) -> _Job:
         found.append((stage, model, batches))
 
     if name == "end_to_end":
-        with work.engine.scope():
+        with work.building():
             network = stages.end_to_end_network(work)
         config = work.run.training.end_to_end
         stages.fit_on_pixels(
@@ -157,7 +157,7 @@ def _pixel_job(work: Work, name: str) -> _Job:
 def _fusion_job(work: Work, name: str) -> _Job:
     """The fusion on random features: their values cost no time."""
     run, stage = work.run, work.stage(name)
-    with work.engine.scope():
+    with work.building():
         model = fitted_model(stages.fusion_network(run), stage.stream_loss)
     videos = min(work.source("r", {}).videos, MADE_UP_VIDEOS)
     cached = features.FeatureFile(

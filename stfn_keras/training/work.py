@@ -4,7 +4,9 @@ work = Work(run, folder, manifest, towers_run(run))
 work.source("r", {"rgb": 224, "flow": 224})  # the training shards, at these sizes
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +24,7 @@ from stfn_keras.training.checkpoint import StageCheckpoints
 from stfn_keras.training.engines.engine import Engine, make_engine
 from stfn_keras.training.initial import Initial
 from stfn_keras.training.loop import Stage
+from stfn_keras.training.precision import precision_scope
 from stfn_keras.training.run import Run
 
 
@@ -50,6 +53,12 @@ class Work:
         """What computes the steps of its stages."""
         return make_engine(self.machine)
 
+    @contextlib.contextmanager
+    def building(self) -> Iterator[None]:
+        """Within it the stages' networks are built: for its devices and precision."""
+        with self.engine.scope(), precision_scope(self.run.training.precision):
+            yield
+
     @property
     def classes(self) -> int:
         """Number of classes."""
@@ -66,6 +75,7 @@ class Work:
             training.seed,
             training.stream_loss if name in ("fusion", "end_to_end") else 0.0,
             machine=self.machine,
+            precision=training.precision,
         )
 
     def source(self, role: str, sizes: dict[str, int]) -> Source:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import small_model, small_training
 
-from stfn_keras.config import StageConfig, TowerStageConfig
+from stfn_keras.config import MachineConfig, StageConfig, TowerStageConfig
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import trained_network
@@ -160,3 +160,55 @@ def test_the_first_convolution_may_have_its_own_rate(dataset, tmp_path):
         np.abs(np.array(a) - np.array(b)).max() > 0
         for a, b in zip(before[1:], after[1:], strict=True)
     )
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_trains_and_the_result_is_read_in_float32(
+    dataset, tmp_path, precision
+):
+    settings = small_training(
+        rgb=dataclasses.replace(PIXELS, epochs=1, ema=0.5, clip_norm=1.0),
+        flow_stage=dataclasses.replace(PIXELS, epochs=0),
+        fusion=StageConfig(epochs=1, batch=4, rate=1e-2),
+        precision=precision,
+    )
+    run = train(dataset, tmp_path / "run", small_model(), settings)
+    history = pd.read_csv(run.folder / "history.csv")
+    assert np.isfinite(history["loss"]).all()
+    network = trained_network(run)
+    assert {v.dtype for v in network.trainable_variables} == {"float32"}
+    assert network.compute_dtype == "float32"
+
+
+def test_towers_are_computed_again_with_the_same_figures(dataset, tmp_path):
+    settings = small_training(
+        rgb=dataclasses.replace(PIXELS, epochs=1, partial_batchnorm=False),
+        stages=("rgb",),
+    )
+    rows = []
+    for recompute in (False, True):
+        run = train(
+            dataset, tmp_path / f"run{recompute}", small_model(network="spatial"),
+            settings, machine=MachineConfig(recompute=recompute),
+        )  # fmt: skip
+        rows.append(pd.read_csv(run.folder / "history.csv").drop(columns="seconds"))
+    np.testing.assert_allclose(
+        rows[0].select_dtypes("number"), rows[1].select_dtypes("number"), rtol=1e-5
+    )
+
+
+def test_a_batch_in_parts_is_one_update_of_the_whole(dataset, tmp_path):
+    """Without batch statistics, which a part has of its own."""
+    whole = dataclasses.replace(PIXELS, epochs=2, dropout=0.0, frozen=1.0)
+    rows = []
+    for parts in (1, 2):
+        config = dataclasses.replace(whole, accumulate_steps=parts)
+        settings = small_training(rgb=config, stages=("rgb",))
+        model = small_model(network="spatial")
+        run = train(dataset, tmp_path / f"run{parts}", model, settings)
+        rows.append(pd.read_csv(run.folder / "history.csv").drop(columns="seconds"))
+    np.testing.assert_allclose(
+        rows[0].select_dtypes("number"), rows[1].select_dtypes("number"), rtol=1e-5
+    )
+    with pytest.raises(UserError, match="must divide its batch"):
+        dataclasses.replace(whole, accumulate_steps=3)
