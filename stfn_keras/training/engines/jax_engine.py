@@ -1,4 +1,4 @@
-"""Steps under JAX: one compiled function of the state and a batch.
+"""Steps under JAX: one compiled function of the state and a batch, on all devices.
 
 engine = JaxEngine.open(MachineConfig())
 """
@@ -13,29 +13,58 @@ import jax
 import keras
 import numpy as np
 from jax import numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 
 from stfn_keras.config import MachineConfig
 from stfn_keras.data.share import WHOLE
+from stfn_keras.errors import UserError
+from stfn_keras.training.engines.determinism import make_deterministic
+from stfn_keras.training.engines.division import padded_batches
 from stfn_keras.training.engines.engine import Fitted, MakeBatches
 
 Arrays = list[jax.Array]
 
 
 class JaxEngine:
-    """The devices that JAX sees."""
+    """One device, or every one that JAX sees: each has the network and a part of it."""
 
-    def __init__(self) -> None:
-        self.replicas = 1
+    def __init__(self, devices: int = 1) -> None:
+        self.replicas = devices
         self.is_chief = True
+        self._distribution: keras.distribution.DataParallel | None = None
+        self.part = self.whole = None  # how a batch and how weights lie on devices
+        if devices > 1:
+            self._distribution = keras.distribution.DataParallel(
+                devices=keras.distribution.list_devices()[:devices],
+                auto_shard_dataset=False,
+            )
+            mesh = self._distribution.device_mesh.backend_mesh
+            self.part = NamedSharding(mesh, PartitionSpec(*mesh.axis_names))
+            self.whole = NamedSharding(mesh, PartitionSpec())
 
     @classmethod
     def open(cls, machine: MachineConfig) -> "JaxEngine":
-        """The engine that the settings ask for."""
-        return cls()
+        """The engine that the settings ask for.
+
+        Raises:
+            UserError: JAX has no such strategy, or runs already with other devices.
+        """
+        if machine.strategy in ("mirrored", "multi_worker"):
+            raise UserError(
+                f"--strategy={machine.strategy} needs KERAS_BACKEND=tensorflow. "
+                "Received: jax, which has data_parallel for several devices of one "
+                "machine"
+            )
+        if machine.deterministic:
+            make_deterministic()  # tf.data reads for JAX too
+        _divide_cpu(machine.cpu_devices)
+        return cls(1 if machine.strategy == "one_device" else jax.local_device_count())
 
     def scope(self) -> AbstractContextManager:
         """Within it networks and optimisers are built."""
-        return contextlib.nullcontext()
+        if self._distribution is None:
+            return contextlib.nullcontext()
+        return self._distribution.scope()
 
     def together(self) -> AbstractContextManager:
         """What all workers do at the same time: here there is one."""
@@ -43,25 +72,46 @@ class JaxEngine:
 
     def batches(self, make: MakeBatches, padded: bool = False) -> Iterable[Any]:
         """Batches as the steps take them."""
-        return make(WHOLE).as_numpy_iterator()
+        data = make(WHOLE)
+        if self.part is None:
+            return data.as_numpy_iterator()
+        if padded:
+            data = padded_batches(data, self.replicas, int(data.cardinality()))
+        return (jax.device_put(b, self.part) for b in data.as_numpy_iterator())
 
     def steps(self, fitted: Fitted) -> "JaxSteps":
         """The steps of a stage."""
-        return JaxSteps(fitted)
+        return JaxSteps(fitted, self.whole)
 
     def first_batch(self, batch: Any) -> tuple:
         """What this process sees of a batch: arrays (inputs, labels, ...)."""
         return jax.tree.map(np.asarray, batch)
 
 
+def _divide_cpu(devices: int) -> None:
+    if devices == 1:
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", devices)
+    except RuntimeError as error:
+        if jax.local_device_count("cpu") == devices:
+            return
+        raise UserError(
+            f"--cpu_devices={devices} must be set before JAX computes anything; it "
+            "runs already with other devices: start a new process"
+        ) from error
+
+
 class JaxSteps:
     """The steps of one stage; the state lives here until `sync`."""
 
-    def __init__(self, fitted: Fitted) -> None:
+    def __init__(self, fitted: Fitted, whole: NamedSharding | None = None) -> None:
         self._fitted = fitted
         self._state: tuple[Arrays, Arrays, Arrays] | None = None
-        self._train = jax.jit(partial(_train, fitted), donate_argnums=0)
-        self._evaluate = jax.jit(partial(_evaluate, fitted))
+        self._train = jax.jit(
+            partial(_train, fitted), donate_argnums=0, out_shardings=whole
+        )
+        self._evaluate = jax.jit(partial(_evaluate, fitted), out_shardings=whole)
 
     def _variables(self) -> Iterator[list]:
         model, optimizer = self._fitted.model, self._fitted.optimizer
@@ -122,7 +172,13 @@ def _train(fitted: Fitted, state: tuple, batch: tuple) -> tuple[tuple, dict]:
     if parts == 1:
         (_, (other, sums)), gradients = gradients_of(trained, other, batch)
     else:
-        cut = jax.tree.map(lambda v: v.reshape(parts, -1, *v.shape[1:]), batch)
+
+        def in_parts(values: jax.Array) -> jax.Array:
+            # (videos, ...) -> (parts, videos of a part, ...); a part takes every
+            # parts-th video, so that each device has as many of it.
+            return values.reshape(-1, parts, *values.shape[1:]).swapaxes(0, 1)
+
+        cut = jax.tree.map(in_parts, batch)
 
         def part(carried: tuple, batch: tuple) -> tuple:
             other, before = carried

@@ -7,7 +7,7 @@ among devices gives the update of one device (Keras' own optimisers clip before)
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from stfn_keras.data.share import WHOLE, Share
 from stfn_keras.models import synchronize_batchnorm
 from stfn_keras.training.engines.division import divided, padded_batches
 from stfn_keras.training.engines.engine import Fitted, MakeBatches
+from stfn_keras.training.engines.fused_batchnorm import fused_batchnorm
 from stfn_keras.training.engines.strategy import open_strategy
 from stfn_keras.training.engines.workers import Workers, naming_lost_workers
 from stfn_keras.training.state import dropout_states
@@ -104,9 +105,10 @@ class TensorFlowSteps:
     def _on_replicas(self, step: Callable) -> Callable[[Any], Tensors]:
         strategy, model = self._engine.strategy, self._fitted.model
         several = self._engine.replicas > 1
+        on_cpu = not tf.config.list_physical_devices("GPU")
         # XLA is slower than plain TensorFlow on CPU; replicas meet within a step,
         # which a function inside one cannot.
-        if not several and tf.config.list_physical_devices("GPU"):
+        if not several and not on_cpu:
             step = tf.function(step, jit_compile=True)
 
         @tf.function(reduce_retracing=True)
@@ -114,7 +116,8 @@ class TensorFlowSteps:
             if several:  # for this trace alone: it must not be saved with the network
                 synchronize_batchnorm(model)
             try:
-                sums = strategy.run(step, args=(batch,))
+                with fused_batchnorm(model) if on_cpu else nullcontext():
+                    sums = strategy.run(step, args=(batch,))
             finally:
                 if several:
                     synchronize_batchnorm(model, on=False)
