@@ -122,6 +122,20 @@ def check_splits(entries: Sequence[Entry]) -> int:
     return count
 
 
+def of_split(entries: Sequence[Entry], split: int) -> dict[str, Scores]:
+    """Scores of one split, counted from 0, by the file they are from, for `align`.
+
+    The same file may occur twice.
+    """
+    named: dict[str, Scores] = {}
+    for entry in entries:
+        name = str(entry.paths[split])
+        while name in named:
+            name += " (again)"
+        named[name] = entry.splits[split]
+    return named
+
+
 def align(named: Mapping[str, Scores]) -> list[Scores]:
     """Bring several scores of the same videos into the first one's order.
 

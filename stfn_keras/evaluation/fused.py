@@ -11,7 +11,7 @@ import numpy as np
 
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.bootstrap import intervals
-from stfn_keras.evaluation.entries import Entry, align, check_splits
+from stfn_keras.evaluation.entries import Entry, align, check_splits, of_split
 from stfn_keras.evaluation.fusion import check_apart, fuse, normed, search
 from stfn_keras.evaluation.metrics import accuracies
 from stfn_keras.evaluation.scores import Scores
@@ -56,13 +56,8 @@ class Fused:
         lines, found = [], self.flat()
         for split, scores in enumerate(self.scores, 1):
             prefix = f"split{split}_" if len(self.scores) > 1 else ""
-            shares = "  ".join(
-                f"{weight:.2f} {name}"
-                for weight, name in zip(
-                    self.weights[split - 1], self.names, strict=True
-                )
-            )
-            lines.append(f"weights              {shares}")
+            for weight, name in zip(self.weights[split - 1], self.names, strict=True):
+                lines.append(f"weight               {weight:.3f} {name}")
             lines.append(f"videos               {len(scores.label)}")
             for name, (low, high) in intervals(scores.label, scores.logits).items():
                 lines.append(
@@ -103,10 +98,10 @@ def fuse_splits(
         )
     scores, used = [], []
     for split in range(splits):
-        tested = align(_of_split(entries, split))
+        tested = align(of_split(entries, split))
         chosen = tuple(weights)
         if validation:
-            named = _of_split(validation, split)
+            named = of_split(validation, split)
             for name, held in named.items():
                 check_apart(held, tested[0], name)
             chosen = search(align(named), on)
@@ -114,14 +109,3 @@ def fuse_splits(
         used.append(tuple(normed(chosen).tolist()))
     names = tuple(entry.name for entry in entries)
     return Fused(names, tuple(scores), tuple(used), bool(validation))
-
-
-def _of_split(entries: Sequence[Entry], split: int) -> dict[str, Scores]:
-    """Scores of one split by the file they are from; the same file may occur twice."""
-    named: dict[str, Scores] = {}
-    for entry in entries:
-        name = str(entry.paths[split])
-        while name in named:
-            name += " (again)"
-        named[name] = entry.splits[split]
-    return named

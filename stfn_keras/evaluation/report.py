@@ -1,35 +1,43 @@
-"""The report directory: tables, scores, pictures and one page to look at."""
+"""The report directory: tables, scores, pictures and one page to look at.
 
-import html
+found = write_report(folder, scores, settings, strips)
+add_heat_maps(folder)  # after pictures were put into folder/heat
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 
 from stfn_keras.errors import UserError
-from stfn_keras.evaluation import metrics
-from stfn_keras.evaluation.scoring import Scores
+from stfn_keras.evaluation import metrics, sections
+from stfn_keras.evaluation.bootstrap import intervals
+from stfn_keras.evaluation.calibration import reliability
+from stfn_keras.evaluation.page import page, with_section
+from stfn_keras.evaluation.plots import classes_figure, reliability_figure
+from stfn_keras.evaluation.scores import Scores
 from stfn_keras.figures import confusion_figure, save_figure
 from stfn_keras.files import read_json, write_json, write_text
 
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
-color:#222;background:#fff}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem;text-align:left;
-border-bottom:1px solid #ddd}td.n{text-align:right;font-variant-numeric:tabular-nums}
-img{max-width:100%}
-"""
+# Gives the strips of frames of some videos, JPEG by id; those it cannot are left out.
+Strips = Callable[[Sequence[str]], Mapping[str, bytes]]
 
 
 def write_report(
-    folder: Path, scores: Scores, settings: dict[str, str]
-) -> dict[str, float | int | str]:
+    folder: Path,
+    scores: Scores,
+    settings: dict[str, str],
+    strips: Strips | None = None,
+) -> dict[str, Any]:
     """Write the report of one evaluation.
 
     Args:
-        folder: The report directory; files of an earlier report are replaced.
+        folder: The report directory; files of an earlier report are replaced, heat
+            maps of another network removed.
         scores: Every test video's scores.
         settings: What the page and `metrics.json` say of how they came about.
+        strips: Where frames of the most confused videos come from.
 
     Returns:
         The content of `metrics.json`.
@@ -38,7 +46,8 @@ def write_report(
         UserError: The folder holds something else than a report.
     """
     check_report_folder(folder)
-    found = {**metrics.summary(scores), **settings}
+    _forget_heat_maps(folder, settings)
+    found = {**figures_of(scores), **settings}
     scores.save(folder / "scores.npz")
     table, rows = metrics.per_class(scores), metrics.predictions(scores)
     counts = metrics.confusion(scores.label, scores.logits)
@@ -46,11 +55,38 @@ def write_report(
     write_text(folder / "predictions.csv", rows.to_csv(index=False))
     frame = pd.DataFrame(counts, index=scores.classes, columns=scores.classes)
     write_text(folder / "confusion_matrix.csv", frame.to_csv(index_label="true"))
+    bins = reliability(scores.label, scores.probabilities)
+    write_text(folder / "reliability.csv", bins.to_csv(index=False))
     matrix = confusion_figure(counts, scores.classes)
     save_figure(matrix, folder / "confusion_matrix.png")
-    _draw_classes(table, folder / "per_class.png")
-    write_text(folder / "index.html", _page(found, table, rows))
+    save_figure(classes_figure(table), folder / "per_class.png")
+    save_figure(reliability_figure(bins), folder / "reliability.png")
+    parts = [
+        sections.summary(found),
+        sections.settings(settings),
+        sections.streams(scores),
+        sections.confused(scores, rows, strips),
+        sections.matrix(counts, scores.classes),
+        sections.classes(table),
+        sections.calibration(bins),
+        sections.heat_maps(folder),
+        sections.formats(),
+        sections.wrong(rows),
+    ]
+    title = f"Evaluation of {settings.get('network', 'a network')}"
+    write_text(folder / "index.html", page(title, parts))
     write_json(folder / "metrics.json", found)
+    return found
+
+
+def figures_of(scores: Scores) -> dict[str, float | int]:
+    """The summary, each accuracy followed by the ends of its 95 % interval."""
+    found: dict[str, float | int] = {}
+    ends = intervals(scores.label, scores.logits)
+    for name, value in metrics.summary(scores).items():
+        found[name] = value
+        if name in ends:
+            found[f"{name}_low"], found[f"{name}_high"] = ends[name]
     return found
 
 
@@ -70,51 +106,47 @@ def check_report_folder(folder: Path) -> None:
         )
 
 
-def _draw_classes(table: pd.DataFrame, path: Path) -> None:
-    table = table[table["videos"] > 0].sort_values("accuracy")
-    figure, axes = plt.subplots(
-        figsize=(7, min(1.5 + 0.3 * len(table), 24)), layout="constrained"
-    )
-    axes.barh(table["class"], 100 * table["accuracy"], color="#3b6ea5")
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("accuracy, % of the class's videos")
-    save_figure(figure, path)
+def add_heat_maps(folder: Path) -> None:
+    """Show the pictures of `folder/heat`, PNG and GIF, in the report's page.
+
+    Their names, without the suffix, are their captions.
+
+    Raises:
+        UserError: The folder holds no report of this version.
+    """
+    _replace(folder, sections.heat_maps(folder))
 
 
-def _page(found: dict, table: pd.DataFrame, rows: pd.DataFrame) -> str:
-    wrong = rows[~rows["right"]].sort_values("score", ascending=False)
-    parts = [
-        "<h1>Evaluation</h1>",
-        _html_table(["", ""], [[k, _shown(v)] for k, v in found.items()]),
-        "<h2>Confusion matrix</h2>",
-        '<img src="confusion_matrix.png" alt="confusion matrix">',
-        "<h2>Accuracy by class</h2>",
-        '<img src="per_class.png" alt="accuracy by class">',
-        _html_table(list(table.columns), table.map(_shown).values.tolist()),
-        f"<h2>Wrong videos, surest first ({len(wrong)} of {len(rows)})</h2>",
-        _html_table(
-            ["video", "true class", "predicted", "score"],
-            wrong[["video_id", "label", "predicted", "score"]]
-            .map(_shown)
-            .values.tolist(),
-        ),
-    ]
-    body = "\n".join(parts)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>Evaluation</title><style>{STYLE}</style></head>\n"
-        f"<body>\n{body}\n</body></html>\n"
-    )
+def add_formats(folder: Path, parity: Mapping[str, Mapping[str, object]]) -> None:
+    """Show the table of exported formats in the report's page.
+
+    Args:
+        folder: The report.
+        parity: By format, what was measured of it, as in `parity.json`.
+
+    Raises:
+        UserError: The folder holds no report of this version.
+    """
+    _replace(folder, sections.formats(parity))
 
 
-def _shown(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _replace(folder: Path, section: sections.Section) -> None:
+    path = folder / "index.html"
+    check_report_folder(folder)
+    try:
+        text = with_section(path.read_text(encoding="utf-8"), section)
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise UserError(
+            f"expected the page of a report: {path} is missing, or of an older "
+            "version; make it again with evaluate.py"
+        ) from error
+    write_text(path, text)
 
 
-def _html_table(head: list[str], rows: list[list[str]]) -> str:
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    lines = [
-        "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows
-    ]
-    inner = "".join(f"<tr>{line}</tr>\n" for line in lines)
-    return f"<table><tr>{top}</tr>\n{inner}</table>"
+def _forget_heat_maps(folder: Path, settings: dict[str, str]) -> None:
+    """Remove heat maps that other weights made; they would be shown as these ones'."""
+    path = folder / "metrics.json"
+    earlier = read_json(path, "a report") if path.is_file() else settings
+    if earlier.get("weights_digest") != settings.get("weights_digest"):
+        for picture in sections.heat_pictures(folder):
+            picture.unlink()

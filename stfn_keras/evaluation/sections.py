@@ -1,0 +1,212 @@
+"""What the report's page shows, a function for each of its sections."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stfn_keras.evaluation import mcnemar
+from stfn_keras.evaluation.charts import confusion_chart, reliability_chart
+from stfn_keras.evaluation.metrics import accuracies, confused_pairs, ranks
+from stfn_keras.evaluation.page import (
+    Section,
+    bar,
+    cards,
+    image,
+    paragraph,
+    sheet,
+    table,
+)
+from stfn_keras.evaluation.scores import Scores
+
+PAIRS, VIDEOS_OF_PAIR = 6, 4  # of the contact sheets
+WRONG_VIDEOS = 200  # listed; predictions.csv has all
+HEAT_MAPS = 40  # shown; each makes the page heavier
+NAMES = {
+    "video_top1": "top-1 of videos",
+    "video_top5": "top-5 of videos",
+    "mean_class_accuracy": "mean class accuracy",
+    "view_top1": "top-1 of single views",
+    "macro_f1": "mean F1 of the classes",
+    "ece": "expected calibration error",
+}
+
+
+def summary(found: Mapping[str, float | int | str]) -> Section:
+    """The figures to be seen first, with their intervals."""
+    items = [(str(found["videos"]), "videos", "each counted once")]
+    for name, what in NAMES.items():
+        if name in found:
+            note = ""
+            if f"{name}_low" in found:
+                low, high = (100 * float(found[f"{name}_{e}"]) for e in ("low", "high"))
+                note = f"95 % interval {low:.1f} to {high:.1f} %"
+            items.append((f"{100 * float(found[name]):.1f} %", what, note))
+    text = paragraph(
+        "Intervals: percentile bootstrap over the videos. They say what other test "
+        "videos would change, not what another training would."
+    )
+    return Section("summary", "", cards(items) + text)
+
+
+def settings(values: Mapping[str, str]) -> Section:
+    """How the scores came about."""
+    rows = [
+        [name.replace("_", " "), f"{value[:12]}…" if "digest" in name else value]
+        for name, value in values.items()
+    ]
+    return Section("settings", "Settings", table(["", ""], rows))
+
+
+def streams(scores: Scores) -> Section:
+    """The heads of the streams beside the whole network."""
+    if not scores.streams:
+        return Section("streams", "", "")
+    right = ranks(scores.label, scores.logits) < 1
+    rows: list[list[object]] = []
+    for name, logits in {"together": scores.logits, **scores.streams}.items():
+        found = accuracies(scores.label, logits)
+        alone = ranks(scores.label, logits) < 1
+        whole, only = mcnemar.discordant(right, alone)
+        same = name == "together"
+        rows.append(
+            [
+                name.removesuffix("_logits"),
+                *(bar(value) for value in found.values()),
+                "" if same else only,
+                "" if same else whole,
+                "" if same else mcnemar.exact(whole, only),
+            ]
+        )
+    head = ["head", "top-1", "top-5", "mean class", "it alone", "not it", "p"]
+    text = paragraph(
+        "Behind fusion blocks each head has seen both streams. It alone: videos that "
+        "the head gets right and the whole does not; not it: the other way round; p: "
+        "of McNemar's exact test, near 0 where chance would hardly do that."
+    )
+    return Section("streams", "Streams", table(head, rows[1:] + rows[:1]) + text)
+
+
+def confused(
+    scores: Scores,
+    rows: pd.DataFrame,
+    strips: Callable[[Sequence[str]], Mapping[str, bytes]] | None,
+) -> Section:
+    """The most confused pairs, with frames of their surest mistakes.
+
+    Args:
+        scores: Of every video.
+        rows: By `metrics.predictions`.
+        strips: Gives JPEG strips of frames by video id; None for no pictures.
+    """
+    pairs = confused_pairs(scores)[:PAIRS]
+    if pairs.empty:
+        return Section("confused", "Most confused", paragraph("No video is wrong."))
+    chosen = []
+    for pair in pairs.to_dict("records"):
+        of_pair = (rows["label"] == pair["label"]) & (
+            rows["predicted"] == pair["predicted"]
+        )
+        wrong = rows[of_pair].sort_values("score", ascending=False, kind="stable")
+        chosen.append((pair, wrong[:VIDEOS_OF_PAIR].to_dict("records")))
+    ids = [video["video_id"] for _, videos in chosen for video in videos]
+    frames = strips(ids) if strips else {}
+    parts = [
+        table(
+            ["class", "taken for", "videos", "share of the class"],
+            [
+                [pair["label"], pair["predicted"], pair["videos"], bar(pair["share"])]
+                for pair, _ in chosen
+            ],
+        )
+    ]
+    pictures = [
+        image(
+            frames[video["video_id"]],
+            "jpeg",
+            f"{video['label']} taken for {video['predicted']}, "
+            f"{100 * video['score']:.0f} % sure: {video['video_id']}",
+        )
+        for _, videos in chosen
+        for video in videos
+        if video["video_id"] in frames
+    ]
+    if pictures:
+        parts.append(sheet("\n".join(pictures)))
+    return Section("confused", "Most confused", "\n".join(parts))
+
+
+def matrix(counts: np.ndarray, classes: np.ndarray) -> Section:
+    """The confusion matrix."""
+    text = paragraph(
+        "Rows are true classes, columns predicted ones; the stronger a field, the "
+        "greater its share of the row. Point at a field for its names and count."
+    )
+    return Section(
+        "matrix", "Confusion matrix", text + confusion_chart(counts, classes)
+    )
+
+
+def classes(found: pd.DataFrame) -> Section:
+    """Recall, precision and F1 of each class, the worst recall first."""
+    ordered = found.sort_values("recall", kind="stable").to_dict("records")
+    shares = ("recall", "precision", "f1")
+    rows = [[r["class"], r["videos"], *(bar(r[n]) for n in shares)] for r in ordered]
+    head = ["class", "videos", "recall", "precision", "F1"]
+    return Section("classes", "Classes, worst first", table(head, rows))
+
+
+def calibration(bins: pd.DataFrame) -> Section:
+    """Whether scores can be read as chances."""
+    text = paragraph(
+        "Of videos whose predicted class has a score of 0.8, 80 % should be right: the "
+        "dashed line. Bars are the share that is right, dots stand at the mean score "
+        "of their bin, below is the number of videos."
+    )
+    return Section("calibration", "Calibration", text + reliability_chart(bins))
+
+
+def heat_pictures(folder: Path) -> list[Path]:
+    """The heat maps in a report's folder."""
+    return sorted(p for p in folder.glob("heat/*") if p.suffix in (".png", ".gif"))
+
+
+def heat_maps(folder: Path) -> Section:
+    """The heat maps in a report's folder; an empty place without any."""
+    found = heat_pictures(folder)
+    shown = "\n".join(
+        image(picture.read_bytes(), picture.suffix[1:], picture.stem)
+        for picture in found[:HEAT_MAPS]
+    )
+    if left := len(found) - HEAT_MAPS:
+        shown += paragraph(f"{left} more lie in heat/.") if left > 0 else ""
+    title = "Heat maps" if found else ""
+    return Section("heat", title, sheet(shown) if found else "")
+
+
+def formats(parity: Mapping[str, Mapping[str, object]] | None = None) -> Section:
+    """The exported formats; an empty place without any."""
+    if not parity:
+        return Section("formats", "", "")
+    columns = list(dict.fromkeys(key for row in parity.values() for key in row))
+    rows = [
+        [name, *(row.get(column, "–") for column in columns)]
+        for name, row in parity.items()
+    ]
+    head = ["format", *(column.replace("_", " ") for column in columns)]
+    return Section("formats", "Exported formats", table(head, rows))
+
+
+def wrong(rows: pd.DataFrame) -> Section:
+    """The wrong videos, surest first."""
+    found = rows[~rows["right"]].sort_values("score", ascending=False, kind="stable")
+    listed = found[["video_id", "label", "predicted", "score", "score_of_label"]]
+    text = paragraph(
+        f"{len(found)} of {len(rows)}, surest first"
+        + (f"; the first {WRONG_VIDEOS}, predictions.csv has all" if
+           len(found) > WRONG_VIDEOS else "")
+    )  # fmt: skip
+    head = ["video", "class", "predicted", "score", "score of the class"]
+    shown = table(head, listed[:WRONG_VIDEOS].values.tolist()) if len(found) else ""
+    return Section("wrong", "Wrong videos", text + shown)
