@@ -94,6 +94,12 @@ def main(_: Sequence[str]) -> None:
 
     out = Path(values.out)
     if repeated.splits:
+        if machine.strategy == "multi_worker":
+            raise UserError(
+                "--splits runs one training after another in one process. Received "
+                "--strategy=multi_worker too: start each --split as a training of its "
+                "own"
+            )
         by_split = {Run.open(path).training.split: path for path in towers}
         if len(by_split) < len(towers) or set(by_split) - set(repeated.splits):
             raise UserError(

@@ -168,6 +168,13 @@ class StageCheckpoints:
                 old.unlink()
         return time.monotonic() - began
 
+    def note(self, position: Position, score: float | None = None) -> None:
+        """Know what another process saved, without writing: as far as epochs go."""
+        self.epochs_done = position.epoch
+        if self.is_better(score):
+            entry = {**dataclasses.asdict(position), "file": position.file}
+            self.best = {**entry, "sha256": "", "score": score}
+
     def begin(self, made_of: dict[str, str]) -> None:
         """Record the towers (stream to SHA-256) that the stage is trained on.
 
@@ -179,8 +186,9 @@ class StageCheckpoints:
                 f"the stage in {self.folder} was trained on other towers than there "
                 "are now: delete that folder to train it again, or choose a new --out"
             )
-        self.made_of = dict(made_of)
-        self._write_state()
+        if self.made_of != made_of:
+            self.made_of = dict(made_of)
+            self._write_state()
 
     def finish(self) -> None:
         """Record that the stage has come to its end."""

@@ -170,7 +170,8 @@ class _Fit:
         _check_divides(stage, whole.element_spec[1]["logits"].shape[0], engine.replicas)
         with engine.scope():
             self.fitted = prepared(model, stage, self.steps_per_epoch)
-        self.kept = stage.checkpoints
+        with engine.together():  # nobody writes before all have read
+            self.kept = stage.checkpoints
         self.saved, self.took = time.monotonic(), 0.0
 
     def run(self) -> None:
@@ -182,11 +183,14 @@ class _Fit:
             exchange_averages(fitted.model, fitted.optimizer)
         if not stage.is_over(kept, position.epoch):
             self._train(position, Sums(before))
-        if not kept.finished:
-            if not kept.kept:  # no epochs asked for: the network as it was built
-                self._save(Position())
-            kept.finish()
-        history.draw(stage.history, stage.run_folder / "history.png")
+        with self.engine.together():
+            if not self.engine.is_chief:
+                return
+            if not kept.finished:
+                if not kept.kept:  # no epochs asked for: the network as it was built
+                    self._save(Position())
+                kept.finish()
+            history.draw(stage.history, stage.run_folder / "history.png")
 
     def _train(self, position: Position, sums: Sums) -> None:
         stage, epochs = self.stage, self.stage.config.epochs
@@ -263,13 +267,15 @@ class _Fit:
         row = {key: round(value, 6) for key, value in row.items()}
         row["rate"] = float(fitted.optimizer.learning_rate)
         row["seconds"] = round(time.monotonic() - self.began, 2)
-        board.scalars(row, number)
-        history.append(stage.history, {"stage": stage.name, "epoch": number, **row})
+        if self.engine.is_chief:
+            board.scalars(row, number)
+            history.append(stage.history, {"stage": stage.name, "epoch": number, **row})
         score, last = row.get("val_top1"), number == stage.config.epochs
         if last or self._is_due() or kept.is_better(score):
             self._save(Position(number), score=score)
         over = stage.is_over(kept, number)
-        if (over or board.due(number, stage.config.epochs)) and first is not None:
+        due = self.engine.is_chief and (over or board.due(number, stage.config.epochs))
+        if due and first is not None:
             board.pictures(self.engine.first_batch(first), counted, number)
         if not over:
             exchange_averages(fitted.model, fitted.optimizer)  # back to the weights
@@ -283,6 +289,9 @@ class _Fit:
     def _save(
         self, position: Position, sums: Sums | None = None, score: float | None = None
     ) -> None:
+        if not self.engine.is_chief:
+            self.kept.note(position, score)
+            return
         self.took = self.kept.save(
             self.fitted.model,
             self.fitted.optimizer,

@@ -19,6 +19,7 @@ from stfn_keras.data import pipeline
 from stfn_keras.data.share import Share
 from stfn_keras.training import features
 from stfn_keras.training.checkpoint import load_weights
+from stfn_keras.training.engines.engine import chief_first
 from stfn_keras.training.loop import Stage, fit_stage, fitted_model, targets_for
 from stfn_keras.training.run import Run
 from stfn_keras.training.work import Work
@@ -190,13 +191,13 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
     """Train the temporal and fusion part on cached features; `fit` as for a tower."""
     run, stage = work.run, work.stage("fusion")
     digests = tower_digests(work)
-    stage.checkpoints.begin(digests)
+    chief_first(work.engine, lambda: stage.checkpoints.begin(digests))
 
     @cache
     def networks() -> dict[str, keras.Model]:
         return trained_towers(work)[0]
 
-    cached = cached_features(work, networks, digests)
+    cached = chief_first(work.engine, lambda: cached_features(work, networks, digests))
     # So that it starts alike whether or not the features had to be computed.
     keras.utils.set_random_seed(run.training.seed)
     with work.building():

@@ -27,7 +27,7 @@ from stfn_keras.training.checks import (
     needed_stages,
     towers_run,
 )
-from stfn_keras.training.engines.engine import make_engine
+from stfn_keras.training.engines.engine import chief_first, make_engine
 from stfn_keras.training.initial import Initial
 from stfn_keras.training.run import Run
 from stfn_keras.training.work import Work
@@ -63,7 +63,7 @@ def train(
         UserError: Settings, data and folders do not go together, or a shard is
             damaged.
     """
-    make_engine(machine)  # first: it may decide how the backend computes
+    engine = make_engine(machine)  # first: it may decide how the backend computes
     manifest = Manifest.load(data)
     check_settings(model, training, manifest)
     manifest.verify(data, verify.full, training.split, "rv")
@@ -76,12 +76,22 @@ def train(
             "--reset_head replaces the classifiers of --init_from, which is not given"
         )
     digest = initial.digest if initial else ""
-    run = Run.start(out, data, manifest, model, training, towers_from, digest)
+    with engine.together():
+        if engine.is_chief:
+            run = Run.start(out, data, manifest, model, training, towers_from, digest)
+    if not engine.is_chief:
+        run = Run.open(out)
+    if (run.model, run.training) != (model, training):
+        raise UserError(
+            f"all workers must be given the same flags: {out}/config.json, which the "
+            "first one wrote, has others than this one's"
+        )
     work = Work(run, data, manifest, towers_run(run), initial, machine)
     with naming_damage(data, manifest):
         for name in training.stages:
-            run_stage(work, name)
-    finish(work)
+            with engine.together():
+                run_stage(work, name)
+    chief_first(engine, lambda: finish(work))
     return run
 
 

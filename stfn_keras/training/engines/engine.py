@@ -13,7 +13,7 @@ steps.sync()                    # now the model has the weights
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import keras
 import tensorflow as tf
@@ -23,6 +23,7 @@ from stfn_keras.data.share import Share
 from stfn_keras.errors import UserError
 from stfn_keras.training.objective import Objective
 
+Made = TypeVar("Made")
 MakeBatches = Callable[[Share], tf.data.Dataset]
 
 
@@ -91,6 +92,19 @@ class Engine(Protocol):
 
     def first_batch(self, batch: Any) -> tuple:
         """What this process sees of a batch: arrays (inputs, labels, ...)."""
+
+
+def chief_first(engine: Engine, make: Callable[[], Made]) -> Made:
+    """Let the worker that writes make something, then the others, who find it there.
+
+    Raises:
+        UserError: Another worker ended meanwhile.
+    """
+    made = None
+    with engine.together():
+        if engine.is_chief:
+            made = make()
+    return made if engine.is_chief else make()  # type: ignore[return-value]
 
 
 def make_engine(machine: MachineConfig) -> Engine:
