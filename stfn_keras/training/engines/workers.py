@@ -9,13 +9,13 @@ Every worker runs the same command on a shared `--out`; the first one writes.
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
 import tensorflow as tf
-from absl import logging
 
 from stfn_keras.errors import UserError
 
@@ -91,11 +91,13 @@ def meet_workers() -> tf.distribute.Strategy:
         UserError: TF_CONFIG is missing or wrong, or TensorFlow runs already.
     """
     workers = Workers.from_environment()
-    logging.info(
-        "worker %d of %d (%s) waits for the others: %s", workers.index + 1,
-        len(workers.addresses), workers.addresses[workers.index],
-        ", ".join(workers.addresses),
-    )  # fmt: skip
+    if len(workers.addresses) > 1:
+        print(
+            f"worker {workers.index + 1} of {len(workers.addresses)} waits for the "
+            f"others: {', '.join(workers.addresses)}",
+            file=sys.stderr,
+            flush=True,
+        )
     try:
         with naming_lost_workers():
             return tf.distribute.MultiWorkerMirroredStrategy()

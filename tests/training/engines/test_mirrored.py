@@ -1,38 +1,16 @@
 """Two devices of one machine against one: the same losses (promise 14 too)."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from device_fits import child, same
 
 from stfn_keras.config import MachineConfig
 from stfn_keras.errors import UserError
 from stfn_keras.training.engines.strategy import open_strategy
 
-FIGURES = ("loss", "top1", "mean_class", "val_loss", "val_top1", "val_mean_class")
-
-
-def child(script, backend="tensorflow", **environment):
-    """What a process with devices of its own prints as JSON in its last line."""
-    path = os.pathsep.join([str(Path(__file__).parent), os.getcwd()])
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 SCRIPT = """
 import json, tempfile
 from pathlib import Path
-from fits import fit
+from device_fits import fit
 
 ONE = {"strategy": "one_device", "cpu_devices": 2}
 MANY = {"strategy": "%s", "cpu_devices": 2}
@@ -66,11 +44,6 @@ rows("dropout one", ONE, epochs=1, dropout=0.5)
 rows("dropout many", MANY, epochs=1, dropout=0.5)
 print(json.dumps(found))
 """
-
-
-def same(a, b, figures=FIGURES):
-    for figure in figures:
-        assert a[figure] == pytest.approx(b[figure], abs=1e-5), figure
 
 
 def check(found):

@@ -4,12 +4,17 @@ Run in processes of their own, which alone can divide the CPU.
 """
 
 import contextlib
+import json
+import os
+import subprocess
+import sys
 import unittest.mock
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
+import pytest
 import tensorflow as tf
 
 from stfn_keras import models
@@ -22,6 +27,7 @@ from stfn_keras.training.progress import Progress
 
 CLASSES, SEGMENTS, SIDE, VIDEOS, VALIDATED = 3, 2, 16, 14, 7
 WEIGHTS = (0.5, 1.0, 2.0)
+FIGURES = ("loss", "top1", "mean_class", "val_loss", "val_top1", "val_mean_class")
 
 
 def videos(count, seed):
@@ -124,3 +130,22 @@ def stopped(steps):
         unittest.mock.patch.object(StageCheckpoints, "save", then_stop),
     ):
         yield
+
+
+def child(script, backend="tensorflow", **environment):
+    """What a process with devices of its own prints as JSON in its last line."""
+    path = os.pathsep.join([str(Path(__file__).parent), os.getcwd()])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def same(a, b, figures=FIGURES):
+    for figure in figures:
+        assert a[figure] == pytest.approx(b[figure], abs=1e-5), figure
