@@ -66,7 +66,7 @@ def train_steps(config: BenchmarkConfig, devices: int) -> None:
         frames = tf.cast(tf.random.uniform(shape, 0, 256, tf.int32), tf.uint8)
         labels = tf.range(count, dtype=tf.int64)
         one = ({"rgb": frames}, *to_targets(labels))
-        return tf.data.Dataset.from_tensors(one).repeat()
+        return tf.data.Dataset.from_tensors(one).repeat(1_000_000)
 
     waiting: Any = iter(engine.batches(batches))
     serve(lambda: float(steps.train(next(waiting))["loss"]))
