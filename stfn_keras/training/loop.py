@@ -232,10 +232,12 @@ class _Fit:
             if first is None:
                 first = batch
             progress.advance(sums.row)
-            if step < self.steps_per_epoch and (stopping.asked or self._is_due()):
+            # Of several workers the first one keeps the step; the others lose it then.
+            asked = stopping.asked and self.engine.is_chief
+            if step < self.steps_per_epoch and (asked or self._is_due()):
                 steps.sync()
                 self._save(Position(epoch, step), sums)
-            if stopping.asked and step < self.steps_per_epoch:
+            if asked and step < self.steps_per_epoch:
                 raise UserError(stopping.message(self.stage.name, epoch + 1, step))
         steps.sync()
         return first
