@@ -53,7 +53,7 @@ def define_flags() -> None:
 
 def main(_: Sequence[str]) -> None:
     """Evaluate, then print the accuracies and where the report is."""
-    paths = _runs(absl_flags.FLAGS.run)
+    paths = named_runs(absl_flags.FLAGS.run)
     import_keras_quietly()
     from stfn_keras.evaluation.evaluate import check_splits_differ, over_splits
     from stfn_keras.training.archive import opened
@@ -82,7 +82,7 @@ def main(_: Sequence[str]) -> None:
         print(f"report: {report / 'index.html'}")
 
 
-def _runs(text: str) -> list[Path]:
+def named_runs(text: str) -> list[Path]:
     """The runs that --run names."""
     from stfn_keras.evaluation.entries import runs_of_splits
 

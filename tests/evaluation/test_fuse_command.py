@@ -47,7 +47,7 @@ def test_text_names_what_it_counts(files):
     assert done.returncode == 0, done.stderr
     for name in ("video_top1", "video_top5", "mean_class_accuracy"):
         assert f"\n{name} " in done.stdout
-    assert "0.50 " in done.stdout
+    assert f" 0.500 {files[1]}\n" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -61,3 +61,19 @@ def test_predictions_name_the_wrong_videos(scores):
 
 def test_softmax_of_large_logits():
     np.testing.assert_allclose(softmax(np.array([1e4, 1e4])), [0.5, 0.5])
+
+
+def test_f1_is_the_harmonic_mean_of_recall_and_precision(scores):
+    table = metrics.per_class(scores)[:2]
+    expected = 2 / (1 / table["recall"] + 1 / table["precision"])
+    np.testing.assert_allclose(table["f1"], expected)
+    assert metrics.per_class(scores)["f1"][2] == 0  # predicted, and never right
+    assert metrics.summary(scores)["macro_f1"] == pytest.approx(expected.mean())
+
+
+def test_confused_pairs_by_hand(scores):
+    found = metrics.confused_pairs(scores).to_dict("records")
+    assert found == [
+        {"label": "x", "predicted": "y", "videos": 1, "share": 1 / 2},
+        {"label": "y", "predicted": "z", "videos": 1, "share": 1 / 3},
+    ]
