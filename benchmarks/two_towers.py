@@ -18,6 +18,7 @@ from stfn_keras import flags, models
 from stfn_keras.config import TOWERS, ModelConfig, option
 
 CLASSES = 101
+TWO = ("late_fusion", "feature_fusion", "stfn")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class BenchmarkConfig:
     """What to run."""
 
     tower: str = option("resnet101", "tower", TOWERS)
+    network: str = option(
+        "late_fusion", "late_fusion: towers alone; stfn: fusion blocks too", TWO
+    )
     segments: int = option(7, "segments T")
     videos: int = option(1, "videos per batch")
     size: int = option(0, "side of the images in pixels; 0: the tower's own")
@@ -49,7 +53,10 @@ def main(_: Sequence[str]) -> None:
     """Measure both in one run."""
     config, turns = flags.read(BenchmarkConfig), Turns()
     built = ModelConfig(
-        tower=config.tower, segments=config.segments, rgb_size=config.size
+        network=config.network,
+        tower=config.tower,
+        segments=config.segments,
+        rgb_size=config.size,
     )
     network = models.build(built, CLASSES)
     towers = {s: network.get_layer(f"{s}_features").layer for s in built.streams}
@@ -69,7 +76,9 @@ def main(_: Sequence[str]) -> None:
             with kept(name):
                 run()
     shown = f"{config.videos} x {config.segments} images of each stream"
-    print(f"{config.tower}, {shown}, {towers['rgb'].input_shape[1]} pixels")
+    print(
+        f"{config.network}, {config.tower}, {shown}, {towers['rgb'].input_shape[1]} pixels"
+    )
     print(*turns.lines(), turns.compared(*ways), sep="\n")
 
 
