@@ -51,16 +51,17 @@ class TensorFlowEngine:
         if self.replicas == 1:
             return make(WHOLE)
 
-        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            workers = context.num_input_pipelines
-            local = self.replicas // workers
-            data = make(Share(context.input_pipeline_id, workers))
-            if padded:
-                most = int(make(Share(0, workers)).cardinality())
-                data = padded_batches(data, local, most)
-            return divided(data, local)
-
-        return self.strategy.distribute_datasets_from_function(of_worker)
+        workers = len(self._workers.addresses) if self._workers else 1
+        index = self._workers.index if self._workers else 0
+        local = self.replicas // workers
+        data = make(Share(index, workers))
+        if padded:
+            most = int(make(Share(0, workers)).cardinality())
+            data = padded_batches(data, local, most)
+        if local == 1:  # every worker has as many batches: none need ask the others
+            return data
+        data = divided(data, local)
+        return self.strategy.distribute_datasets_from_function(lambda _: data)
 
     def steps(self, fitted: Fitted) -> "TensorFlowSteps":
         """The steps of a stage."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -64,13 +63,13 @@ def until(found, seconds=240):
 def test_two_workers_are_one_and_a_killed_one_ends_the_other(dataset, tmp_path):
     alone, out = tmp_path / "alone", tmp_path / "out"
     one = start(dataset, alone, tmp_path / "alone.log")
-    assert one.wait(300) == 0, (tmp_path / "alone.log").read_text()[-3000:]
+    assert one.wait(500) == 0, (tmp_path / "alone.log").read_text()[-3000:]
 
     workers = start_workers(dataset, out, "--checkpoint_seconds=0")
     try:
         until(lambda: list(out.glob("checkpoints/rgb/*-step-*.keras")))
         os.kill(workers[1].pid, signal.SIGKILL)
-        assert workers[0].wait(150) not in (0, -signal.SIGKILL)
+        assert workers[0].wait(150) == 1
         said = out.with_name("worker0.log").read_text()
         assert said.count("another worker of this training ended") == 1, said[-3000:]
         assert "Traceback" not in said
@@ -78,10 +77,11 @@ def test_two_workers_are_one_and_a_killed_one_ends_the_other(dataset, tmp_path):
         workers = start_workers(dataset, out, "--checkpoint_seconds=0")
         for index, worker in enumerate(workers):
             said = out.with_name(f"worker{index}.log")
-            assert worker.wait(300) == 0, said.read_text()[-3000:]
+            assert worker.wait(500) == 0, said.read_text()[-3000:]
     finally:
         for worker in workers:
             worker.kill()
+            worker.wait()
     assert (out / "checkpoints" / "model.keras").exists()
     rows = [pd.read_csv(path / "history.csv") for path in (alone, out)]
     assert rows[1]["stage"].tolist() == ["rgb", "flow", "fusion", "fusion"]
