@@ -76,9 +76,8 @@ def main(_: Sequence[str]) -> None:
             with kept(name):
                 run()
     shown = f"{config.videos} x {config.segments} images of each stream"
-    print(
-        f"{config.network}, {config.tower}, {shown}, {towers['rgb'].input_shape[1]} pixels"
-    )
+    size = towers["rgb"].input_shape[1]
+    print(f"{config.network}, {config.tower}, {shown}, {size} pixels")
     print(*turns.lines(), turns.compared(*ways), sep="\n")
 
 
