@@ -68,7 +68,8 @@ def test_two_workers_are_one_and_a_killed_one_ends_the_other(dataset, tmp_path):
     workers = start_workers(dataset, out, "--checkpoint_seconds=0")
     try:
         until(lambda: list(out.glob("checkpoints/rgb/*-step-*.keras")))
-        os.kill(workers[1].pid, signal.SIGKILL)
+        workers[1].kill()  # SIGKILL
+        workers[1].wait()
         assert workers[0].wait(150) == 1
         said = out.with_name("worker0.log").read_text()
         assert said.count("another worker of this training ended") == 1, said[-3000:]
