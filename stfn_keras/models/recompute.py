@@ -92,10 +92,30 @@ def _recomputed(block: Block, x: Any) -> Any:
         return [y, *(ops.stop_gradient(new[i]) for i in changed)]
 
     values = [_now(w) for w in weights]
+    if values and keras.backend.backend() == "tensorflow":
+        x, *values = _in_turn(x, *values)
     y, *updates = keras.remat(compute)(x, *values)
     for i, value in zip(changed, updates, strict=True):
         others[i].assign(value)
     return y
+
+
+@ops.custom_gradient
+def _in_turn(x: Any, *values: Any) -> tuple:
+    """Hand a block's gradient down only when those of its weights are computed.
+
+    TensorFlow runs what is ready in any order, and often leaves the weights for last:
+    all blocks' tensors would wait for that together. XLA orders by memory itself.
+    """
+
+    def gradient(dx: Any, *others: Any) -> tuple:
+        ends = [ops.cast(ops.reshape(d, (-1,))[0], "float32") for d in others]
+        end = sum(ends[1:], ends[0])
+        # 0, but nothing that simplifies graphs can know it.
+        zero = ops.where(end == end, 0.0, float("nan"))
+        return (dx + ops.cast(zero, dx.dtype), *others)
+
+    return (x, *values), gradient
 
 
 def _now(variable: keras.Variable) -> Any:
