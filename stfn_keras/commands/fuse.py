@@ -17,8 +17,7 @@ from absl import flags as absl_flags
 
 from stfn_keras import flags
 from stfn_keras.errors import UserError
-
-ON = ("logits", "softmax", "l2")
+from stfn_keras.evaluation.fusion import ON
 
 
 def define_flags() -> None:
