@@ -142,7 +142,7 @@ def cropped_flows(
     crop: tf.Tensor,
     size: int,
 ) -> tf.Tensor:
-    """`crop_flow` of `decode_flows`, bit for bit, at two thirds of their time.
+    """`crop_flow` of `decode_flows`, bit for bit, in about half their time.
 
     Most of that goes into bringing the channels together: here only the crop's.
 
