@@ -10,6 +10,7 @@ models.load_tower_weights(tower, "flow", config, "tower.weights.h5")
 A network is a functional model; `endpoints` names the tensors inside it.
 """
 
+from stfn_keras.models.activations import activation_bytes
 from stfn_keras.models.fusion import SpatioTemporalFusion
 from stfn_keras.models.logits_fusion import LogitsFusion
 from stfn_keras.models.modality_dropout import ModalityDropout
@@ -49,6 +50,7 @@ __all__ = [
     "TemporalMLP",
     "TemporalResInception",
     "TimeDistributed",
+    "activation_bytes",
     "build",
     "build_head",
     "build_tower",

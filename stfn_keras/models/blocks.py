@@ -75,9 +75,12 @@ def split(tower: keras.Model) -> list[Block]:
 
 def bytes_of(tensor: keras.KerasTensor) -> int:
     """Memory of a tensor per element of the batch."""
-    size = 2 if tensor.dtype in ("float16", "bfloat16") else 4
-    size = 1 if tensor.dtype in ("uint8", "int8", "bool") else size
-    return size * math.prod(tensor.shape[1:])
+    return bytes_of_one(tensor) * math.prod(tensor.shape[1:])
+
+
+def bytes_of_one(tensor: keras.KerasTensor) -> int:
+    """Memory of one number of a tensor."""
+    return {"uint8": 1, "float16": 2, "bfloat16": 2}.get(tensor.dtype, 4)
 
 
 def _ordered(tower: keras.Model) -> list[keras.layers.Layer]:
