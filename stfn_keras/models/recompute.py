@@ -8,11 +8,12 @@ which is most of its memory. With this it keeps those between blocks alone, for 
 one more forward pass of time (T: Chen et al. 2016, "Training deep nets with sublinear
 memory cost").
 
-Keras' own `RematScope` wraps the layers' `call` as it is: batch normalisation would
-move its statistics a second time in the backward pass, dropout would draw another mask
-there, and a layer inside a model would not know that it is training. Here a block is a
-function of values alone. It receives its variables' values, and what it wants to
-change of them comes out of it and is written once.
+Keras' own `RematScope` wraps the layers' `call` as it is. Called eagerly, a batch
+normalisation moves its statistics a second time in the backward pass and dropout draws
+another mask there, so that gradients are wrong; in a TensorFlow graph it refuses layers
+that are told whether they train (Keras 3.15). Here a block is a function of values
+alone. It receives its variables' values, and what it wants to change of them comes out
+of it and is written once.
 """
 
 from typing import Any

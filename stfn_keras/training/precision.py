@@ -29,8 +29,8 @@ POLICIES = {
 def precision_scope(precision: str) -> Iterator[None]:
     """Networks built within compute in this precision.
 
-    Warns of float16 where there is no accelerator: a processor has no arithmetic for
-    it (a training step of ResNet-50 took 13 times as long as in float32).
+    Warns of float16 where there is no accelerator: most processors have no arithmetic
+    for it (training steps took 4 to 13 times as long as in float32).
 
     Args:
         precision: `float32`, `bfloat16` or `float16`.
@@ -45,8 +45,8 @@ def precision_scope(precision: str) -> Iterator[None]:
     if precision == "float16" and not _has_accelerator():
         logging.log_first_n(
             logging.WARNING,
-            "--precision=float16 is about 13 times slower than float32 on a CPU, and "
-            "no accelerator was found; use bfloat16 or float32",
+            "--precision=float16 was 4 to 13 times slower than float32 on CPUs, and no "
+            "accelerator was found; use bfloat16 or float32",
             1,
         )
     before = keras.config.dtype_policy()
