@@ -10,12 +10,14 @@ Pictures are few and small, whatever the stage's length: event files stay small.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from stfn_keras.figures import as_pixels, confusion_figure
 from stfn_keras.training.snippets_picture import snippets_figure
@@ -46,8 +48,9 @@ class StageBoard:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        with self._forgiven():
+            for writer in self._writers.values():
+                writer.close()
 
     def due(self, epoch: int, epochs: int) -> bool:
         """Whether pictures are due after an epoch, counted from 1, of so many.
@@ -68,14 +71,15 @@ class StageBoard:
             row: As in the history: `loss`, `val_loss`, `rgb_logits_loss`, `rate`, ...
             epoch: Counted from 1.
         """
-        for key, value in row.items():
-            if isinstance(value, str) or key == "epoch":
-                continue
-            log = "validation" if key.startswith("val_") else "training"
-            with self._writer(log).as_default():
-                tf.summary.scalar(_tag(key.removeprefix("val_")), value, step=epoch)
-        for writer in self._writers.values():
-            writer.flush()
+        with self._forgiven():
+            for key, value in row.items():
+                if isinstance(value, str) or key == "epoch":
+                    continue
+                log = "validation" if key.startswith("val_") else "training"
+                with self._writer(log).as_default():
+                    tf.summary.scalar(_tag(key.removeprefix("val_")), value, step=epoch)
+            for writer in self._writers.values():
+                writer.flush()
 
     def snippets(self, inputs: dict[str, Any], labels_one_hot: Any, epoch: int) -> None:
         """Show the first videos of a batch as the network sees them.
@@ -132,9 +136,21 @@ class StageBoard:
     def _image(
         self, tag: str, pixels: np.ndarray, epoch: int, log: str = "training"
     ) -> None:
-        with self._writer(log).as_default():
-            tf.summary.image(tag, pixels[None], step=epoch)
-        self._writer(log).flush()
+        with self._forgiven():
+            with self._writer(log).as_default():
+                tf.summary.image(tag, pixels[None], step=epoch)
+            self._writer(log).flush()
+
+    @contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        """A log that cannot be written ends no training."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            logging.log_first_n(
+                logging.WARNING, "TensorBoard's log cannot be written: %s", 1,
+                error.message.splitlines()[0],
+            )  # fmt: skip
 
     def _writer(self, log: str) -> tf.summary.SummaryWriter:
         if log not in self._writers:

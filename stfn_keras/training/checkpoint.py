@@ -42,6 +42,10 @@ class Position:
         return f"epoch-{self.epoch:04d}{within}.keras"
 
 
+def _position(entry: dict) -> Position:
+    return Position(entry["epoch"], entry["step"])
+
+
 def save_model(
     model: keras.Model, path: Path, state: TrainingState | None = None
 ) -> str:
@@ -203,7 +207,10 @@ class StageCheckpoints:
         Raises:
             UserError: There are checkpoints, and every one is damaged.
         """
-        for entry in reversed(self.kept):
+        found = {
+            e["file"]: e for e in (*self.kept, *([self.best] if self.best else []))
+        }
+        for entry in sorted(found.values(), key=_position, reverse=True):
             path = self.folder / entry["file"]
             try:
                 load_weights(model, path, entry["sha256"])
@@ -212,10 +219,10 @@ class StageCheckpoints:
             except UserError as error:
                 logging.warning("%s; trying the one before", error)
                 continue
-            position = Position(entry["epoch"], entry["step"])
+            position = _position(entry)
             self._forget_after(position)
             return position, state.sums
-        if self.kept:
+        if found:
             raise UserError(
                 f"every checkpoint in {self.folder} is damaged: delete that folder to "
                 "train the stage again, or choose a new --out"
@@ -226,11 +233,8 @@ class StageCheckpoints:
         """Go back to a position: later ones are trained, and written, again."""
         self.epochs_done = position.epoch
 
-        def reached(entry: dict) -> bool:
-            return Position(entry["epoch"], entry["step"]) <= position
-
-        self.kept = [entry for entry in self.kept if reached(entry)]
-        if self.best is not None and not reached(self.best):
+        self.kept = [entry for entry in self.kept if _position(entry) <= position]
+        if self.best is not None and _position(self.best) > position:
             self.best = None
 
     def result(self) -> tuple[Path, str]:

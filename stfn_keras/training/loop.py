@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from stfn_keras.config import DEFAULT_MACHINE, MachineConfig, StageConfig
 from stfn_keras.data.share import Share
@@ -24,6 +25,7 @@ from stfn_keras.training import history
 from stfn_keras.training.board import StageBoard
 from stfn_keras.training.checkpoint import Position, StageCheckpoints
 from stfn_keras.training.engines.engine import Engine, Fitted, Steps, make_engine
+from stfn_keras.training.memory import estimate, free_memory
 from stfn_keras.training.objective import Objective, Sums
 from stfn_keras.training.optimizers import exchange_averages, make_optimizer
 from stfn_keras.training.precision import loss_scaled
@@ -115,7 +117,9 @@ def prepared(model: keras.Model, stage: Stage, steps: int) -> Fitted:
 def seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
     """Make dropout a function of (seed, epoch)."""
     for index, state in enumerate(dropout_states(model)):
-        state.assign([seed * 1009 + index, epoch * DRAWS_PER_EPOCH])
+        # Within 32 bits, which is what JAX draws from.
+        numbers = seed * 1009 + index, epoch * DRAWS_PER_EPOCH
+        state.assign([number % 2**32 for number in numbers])
 
 
 def fit_stage(
@@ -143,11 +147,14 @@ def fit_stage(
 
 
 def _check_divides(stage: Stage, videos: int | None, replicas: int) -> None:
-    if videos is not None and videos % replicas:
+    """Refuse a batch that devices, and parts on each, cannot share evenly."""
+    parts = stage.config.accumulate_steps
+    if videos is not None and videos % (replicas * parts):
         raise UserError(
-            f"--{stage.name}_batch must be a multiple of the {replicas} devices that "
-            f"share a batch, and the data have as many videos. Received: a batch of "
-            f"{videos}. Give a multiple, or --strategy=one_device"
+            f"--{stage.name}_batch must be a multiple of {replicas * parts}: "
+            f"{replicas} devices times --{stage.name}_accumulate_steps={parts}, and the "
+            f"data must have as many videos. Received: a batch of {videos}. Give a "
+            "multiple, fewer parts or fewer devices"
         )
 
 
@@ -196,6 +203,7 @@ class _Fit:
         stage, epochs = self.stage, self.stage.config.epochs
         steps = self.engine.steps(self.fitted)
         boards = stage.run_folder / "tensorboard"
+        self._tell_memory()
         with (
             Stopping() as stopping,
             Progress(
@@ -206,8 +214,12 @@ class _Fit:
             while True:
                 first = self._train_epoch(position, sums, steps, bar, stopping)
                 number = position.epoch + 1
-                if self._end_epoch(number, sums, steps, board, first):
+                if self._end_epoch(number, sums, steps, board, first, stopping):
                     return
+                if stopping.asked:
+                    raise UserError(
+                        stopping.message(stage.name, number, self.steps_per_epoch)
+                    )
                 position, sums = Position(number), Sums()
 
     def _train_epoch(
@@ -232,12 +244,13 @@ class _Fit:
             if first is None:
                 first = batch
             progress.advance(sums.row)
-            # Of several workers the first one keeps the step; the others lose it then.
-            asked = stopping.asked and self.engine.is_chief
-            if step < self.steps_per_epoch and (asked or self._is_due()):
+            if step == self.steps_per_epoch:
+                continue  # to the end of the data, where their number is checked
+            if stopping.asked or self._is_due():
                 steps.sync()
+                self._check_finite(sums, epoch + 1)
                 self._save(Position(epoch, step), sums)
-            if asked and step < self.steps_per_epoch:
+            if stopping.asked:  # of several workers the first one has kept the step
                 raise UserError(stopping.message(self.stage.name, epoch + 1, step))
         steps.sync()
         return first
@@ -249,16 +262,12 @@ class _Fit:
         steps: Steps,
         board: StageBoard,
         first: tuple | None,
+        stopping: Stopping,
     ) -> bool:
         """Validate, record and keep what an epoch gave; whether the stage is over."""
         stage, kept, fitted = self.stage, self.kept, self.fitted
+        self._check_finite(sums, number)
         row, counted = sums.row(), ("training", sums.confusion)
-        if not math.isfinite(row["loss"]):
-            raise UserError(
-                f"the {stage.name} stage's loss became {row['loss']} in epoch "
-                f"{number}; nothing of that epoch was kept. Lower "
-                f"--{stage.name}_rate or set --{stage.name}_clip_norm, in a new --out"
-            )
         exchange_averages(fitted.model, fitted.optimizer)  # they are what is kept
         if self.validation is not None:
             found = Sums()
@@ -269,12 +278,12 @@ class _Fit:
         row = {key: round(value, 6) for key, value in row.items()}
         row["rate"] = float(fitted.optimizer.learning_rate)
         row["seconds"] = round(time.monotonic() - self.began, 2)
-        if self.engine.is_chief:
-            board.scalars(row, number)
-            history.append(stage.history, {"stage": stage.name, "epoch": number, **row})
         score, last = row.get("val_top1"), number == stage.config.epochs
-        if last or self._is_due() or kept.is_better(score):
+        if last or stopping.asked or self._is_due() or kept.is_better(score):
             self._save(Position(number), score=score)
+        if self.engine.is_chief:
+            history.append(stage.history, {"stage": stage.name, "epoch": number, **row})
+            board.scalars(row, number)
         over = stage.is_over(kept, number)
         due = self.engine.is_chief and (over or board.due(number, stage.config.epochs))
         if due and first is not None:
@@ -282,6 +291,24 @@ class _Fit:
         if not over:
             exchange_averages(fitted.model, fitted.optimizer)  # back to the weights
         return over
+
+    def _check_finite(self, sums: Sums, number: int) -> None:
+        """Keep nothing of a training that diverged."""
+        loss = sums.row()["loss"]
+        if not math.isfinite(loss):
+            name = self.stage.name
+            raise UserError(
+                f"the {name} stage's loss became {loss} in epoch {number}; what was "
+                f"kept before is finite. Lower --{name}_rate or set "
+                f"--{name}_clip_norm, in a new --out"
+            )
+
+    def _tell_memory(self) -> None:
+        stage, engine = self.stage, self.engine
+        needed = estimate(self.fitted, stage.config.batch, engine.replicas)
+        logging.info("%s", needed)
+        if advice := needed.advice(stage.name, free_memory(stage.machine.cpu_devices)):
+            logging.warning("%s", advice)
 
     def _is_due(self) -> bool:
         wanted = self.stage.machine.checkpoint_seconds

@@ -9,6 +9,7 @@ Sums of parts of a batch add up to those of the whole, so figures are exact on a
 number of devices and in batches computed in parts. In Keras alone, for any backend.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from keras import ops
 
 Tensors = Mapping[str, Any]
+MOST_PENDING = 16  # batches whose sums a device may still have
 
 
 @dataclass(frozen=True)
@@ -87,20 +89,24 @@ class Sums:
 
     def __init__(self, arrays: Mapping[str, np.ndarray] | None = None) -> None:
         self._arrays = {k: np.array(v, np.float64) for k, v in (arrays or {}).items()}
-        self._pending: list[Tensors] = []
+        self._pending: deque[Tensors] = deque()
 
     def add(self, sums: Tensors) -> None:
         """Add what `Objective` gave for a batch."""
         self._pending.append(sums)
+        if len(self._pending) > MOST_PENDING:  # they take the device's memory
+            self._fetch()
+
+    def _fetch(self) -> None:
+        for key, value in self._pending.popleft().items():
+            array = np.asarray(value, np.float64)
+            self._arrays[key] = self._arrays.get(key, 0.0) + array
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """The sums so far, float64; waits for the device."""
-        for sums in self._pending:
-            for key, value in sums.items():
-                array = np.asarray(value, np.float64)
-                self._arrays[key] = self._arrays.get(key, 0.0) + array
-        self._pending.clear()
+        while self._pending:
+            self._fetch()
         return self._arrays
 
     @property

@@ -109,7 +109,7 @@ def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -
         source = None
     if not stage.checkpoints.kept:
         if work.initial:
-            work.initial.apply(network, stream, run.folder)
+            work.initial.apply(network, stream, work.writes_to)
         else:
             models.load_tower_weights(tower, stream, run.model, source)
     config = run.training.tower_stage(stream)
@@ -205,7 +205,7 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
         model = fitted_model(network, stage.stream_loss)
     if not stage.checkpoints.kept:  # else its own weights are restored
         if work.initial:
-            work.initial.apply(network, "fusion", run.folder)
+            work.initial.apply(network, "fusion", work.writes_to)
         if run.training.fusion_init == "towers":
             _take_classifiers(networks(), network)
     trained_on = {"train": "r", "held_out": "v", "both": "rv"}[

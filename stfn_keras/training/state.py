@@ -97,7 +97,10 @@ def read_state(path: Path) -> TrainingState:
         with np.load(memory, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} holds no state of a training: {error}") from error
+        raise UserError(
+            f"{path} holds no state of a training, as of a run that another version "
+            f"began: {error}"
+        ) from error
 
     def of(kind: str) -> dict[str, np.ndarray]:
         start = f"{kind}/"

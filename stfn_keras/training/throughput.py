@@ -197,7 +197,9 @@ def _measured(job: _Job, steps: int, seconds: float) -> Throughput:
         return job.batches(epoch, 0, WHOLE)
 
     videos = int(tf.nest.flatten(plain(0).element_spec)[0].shape[0])
-    computed = job.engine.steps(prepared(job.model, job.stage, steps))
+    with job.engine.scope():
+        fitted = prepared(job.model, job.stage, steps)
+    computed = job.engine.steps(fitted)
     sums, least = Sums(), min(LEAST_SECONDS, seconds)
 
     def train(batch: Any) -> None:

@@ -3,10 +3,13 @@
 train(data, out, ModelConfig(tower="tiny"), TrainingConfig())
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 from absl import logging
+from filelock import FileLock, Timeout
 
 from stfn_keras.config import (
     DEFAULT_MACHINE,
@@ -81,18 +84,40 @@ def train(
             run = Run.start(out, data, manifest, model, training, towers_from, digest)
     if not engine.is_chief:
         run = Run.open(out)
-    if (run.model, run.training) != (model, training):
+    known = (run.model, run.training, run.data_digest, run.init_digest)
+    if known != (model, training, manifest.digest, digest):
         raise UserError(
-            f"all workers must be given the same flags: {out}/config.json, which the "
-            "first one wrote, has others than this one's"
+            "all workers must be given the same flags, data and weights: "
+            f"{out}/config.json, which the first one wrote, has others than this one's"
         )
     work = Work(run, data, manifest, towers_run(run), initial, machine)
-    with naming_damage(data, manifest):
+    alone = _alone(out) if engine.is_chief else contextlib.nullcontext()
+    with alone, naming_damage(data, manifest):
         for name in training.stages:
             with engine.together():
                 run_stage(work, name)
-    chief_first(engine, lambda: finish(work))
+        chief_first(engine, lambda: finish(work))
     return run
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep a second training away from a run; the system forgets a killed one.
+
+    Raises:
+        UserError: Another process trains there.
+    """
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(
+            f"another process trains in {out}: wait for it or end it, or choose "
+            "another --out. Several machines train together with "
+            "--strategy=multi_worker"
+        ) from error
+    with lock:
+        yield
 
 
 def run_stage(work: Work, name: str) -> None:

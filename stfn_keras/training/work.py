@@ -53,6 +53,11 @@ class Work:
         """What computes the steps of its stages."""
         return make_engine(self.machine)
 
+    @property
+    def writes_to(self) -> Path | None:
+        """The run's folder where this process writes; None for a further worker."""
+        return self.run.folder if self.engine.is_chief else None
+
     @contextlib.contextmanager
     def building(self) -> Iterator[None]:
         """Within it the stages' networks are built: for its devices and precision."""

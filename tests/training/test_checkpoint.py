@@ -181,3 +181,14 @@ def test_what_cannot_be_written_costs_no_checkpoint(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert [p.name for p in tmp_path.glob("*.keras")] == ["epoch-0001.keras"]
     assert restore(StageCheckpoints.open(tmp_path))[0] == Position(1)
+
+
+def test_a_whole_best_checkpoint_is_gone_back_to(tmp_path):
+    kept = StageCheckpoints(tmp_path)
+    for epoch, score in ((1, 0.9), (2, 0.5), (3, 0.4)):
+        save(kept, epoch, epoch, score)
+    for name in ("epoch-0002.keras", "epoch-0003.keras"):
+        (tmp_path / name).write_bytes(b"cut")
+    position, weights = restore(StageCheckpoints.open(tmp_path))
+    assert position == Position(1)
+    assert (weights == 1).all()

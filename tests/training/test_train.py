@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import small_model, small_training
+from filelock import FileLock
 
-from stfn_keras.config import PixelStageConfig, TowerStageConfig
+from stfn_keras.config import MachineConfig, PixelStageConfig, TowerStageConfig
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.training import loop, stages
 from stfn_keras.training import train as training
+from stfn_keras.training.objective import Sums
 from stfn_keras.training.train import train
 
 FIELDS = {"rgb": "rgb", "flow": "flow_stage"}
@@ -232,3 +234,38 @@ def test_it_learns_what_both_streams_show(dataset, tmp_path):
     history = pd.read_csv(run.folder / "history.csv")
     best = history.groupby("stage")["val_top1"].max()
     assert best["rgb"] == 1.0
+
+
+def test_a_second_training_in_the_same_run_is_refused(trained, dataset):
+    with (
+        FileLock(trained.folder / ".lock"),
+        pytest.raises(UserError, match="another process trains in"),
+    ):
+        train(dataset, trained.folder, trained.model, trained.training)
+
+
+def test_a_training_that_diverged_costs_no_checkpoint(dataset, tmp_path, monkeypatch):
+    """Guards against finite checkpoints that those of a diverged run push out."""
+
+    add, steps = Sums.add, []
+
+    def diverging(self, sums):
+        steps.append(1)
+        wrong = float("nan") if len(steps) > 2 else 1.0
+        add(self, {**sums, "loss": sums["loss"] * wrong})
+
+    monkeypatch.setattr(Sums, "add", diverging)
+    with pytest.raises(UserError, match="loss became nan"):
+        train(
+            dataset, tmp_path / "run", small_model(network="spatial"),
+            small_training(stages=("rgb",)),
+            machine=MachineConfig(checkpoint_seconds=0.0),
+        )  # fmt: skip
+    kept = sorted(p.name for p in (tmp_path / "run/checkpoints/rgb").glob("*.keras"))
+    assert kept == [f"epoch-0000-step-{step:06d}.keras" for step in (1, 2)]
+
+
+def test_any_seed_is_taken(trained):
+    model = loop.fitted_model(stages.fusion_network(trained), 0.0)
+    loop.seed_dropout(model, 2**32 - 1, 10**6)
+    assert all(0 <= n < 2**32 for s in loop.dropout_states(model) for n in np.array(s))

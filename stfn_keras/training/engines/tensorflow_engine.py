@@ -109,7 +109,8 @@ class TensorFlowSteps:
         on_cpu = not tf.config.list_physical_devices("GPU")
         # XLA is slower than plain TensorFlow on CPU; replicas meet within a step,
         # which a function inside one cannot.
-        if not several and not on_cpu:
+        # Under XLA parts of a batch would be computed as large as the whole.
+        if not several and not on_cpu and self._fitted.accumulate_steps == 1:
             step = tf.function(step, jit_compile=True)
 
         @tf.function(reduce_retracing=True)
