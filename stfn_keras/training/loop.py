@@ -152,8 +152,8 @@ def _check_divides(stage: Stage, videos: int | None, replicas: int) -> None:
     if videos is not None and videos % (replicas * parts):
         raise UserError(
             f"--{stage.name}_batch must be a multiple of {replicas * parts}: "
-            f"{replicas} devices times --{stage.name}_accumulate_steps={parts}, and the "
-            f"data must have as many videos. Received: a batch of {videos}. Give a "
+            f"{replicas} devices times --{stage.name}_accumulate_steps={parts}, and "
+            f"the data must have as many videos. Received: a batch of {videos}. Give a "
             "multiple, fewer parts or fewer devices"
         )
 
