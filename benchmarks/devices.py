@@ -41,8 +41,8 @@ def train_steps(config: BenchmarkConfig, devices: int) -> None:
 
     from stfn_keras import models
     from stfn_keras.data.share import Share
-    from stfn_keras.training.engines.engine import make_engine
-    from stfn_keras.training.loop import Stage, fitted_model, prepared, targets_for
+    from stfn_keras.training.engines.make import make_engine
+    from stfn_keras.training.stage import Stage, fitted_model, prepared, targets_for
 
     strategy = "mirrored" if devices > 1 else "one_device"
     engine = make_engine(MachineConfig(strategy=strategy, cpu_devices=devices))

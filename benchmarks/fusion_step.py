@@ -23,9 +23,10 @@ from turns import Turns
 from stfn_keras import flags, models
 from stfn_keras.config import FUSION_STAGE, TOWERS, MachineConfig, ModelConfig, option
 from stfn_keras.data.share import Share
-from stfn_keras.training.engines.engine import make_engine
+from stfn_keras.training.engines.make import make_engine
 from stfn_keras.training.features import FeatureFile, training_features
-from stfn_keras.training.loop import Stage, fit_stage, fitted_model, targets_for
+from stfn_keras.training.loop import fit_stage
+from stfn_keras.training.stage import Stage, fitted_model, targets_for
 
 CLASSES, SNIPPETS, STREAMS = 101, 25, ("rgb", "flow")
 

@@ -45,8 +45,8 @@ def keras_step(config: BenchmarkConfig) -> Callable[[], float]:
     import numpy as np
 
     from stfn_keras import models
-    from stfn_keras.training.engines.engine import make_engine
-    from stfn_keras.training.loop import Stage, fitted_model, prepared
+    from stfn_keras.training.engines.make import make_engine
+    from stfn_keras.training.stage import Stage, fitted_model, prepared
 
     engine = make_engine(MachineConfig())
     built = ModelConfig(

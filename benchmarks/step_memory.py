@@ -40,7 +40,8 @@ def measured(config: BenchmarkConfig, recompute: bool) -> dict:
 
     from stfn_keras import models
     from stfn_keras.config import MachineConfig, StageConfig
-    from stfn_keras.training.engines.engine import Fitted, make_engine
+    from stfn_keras.training.engines.engine import Fitted
+    from stfn_keras.training.engines.make import make_engine
     from stfn_keras.training.memory import estimate
     from stfn_keras.training.objective import Objective
     from stfn_keras.training.optimizers import make_optimizer

@@ -21,8 +21,9 @@ from turns import Turns
 
 from stfn_keras import flags, models
 from stfn_keras.config import RGB_STAGE, TOWERS, MachineConfig, ModelConfig, option
-from stfn_keras.training.engines.engine import make_engine
-from stfn_keras.training.loop import Stage, fit_stage, fitted_model, targets_for
+from stfn_keras.training.engines.make import make_engine
+from stfn_keras.training.loop import fit_stage
+from stfn_keras.training.stage import Stage, fitted_model, targets_for
 
 CLASSES = 101
 

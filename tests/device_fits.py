@@ -21,9 +21,10 @@ from stfn_keras import models
 from stfn_keras.config import MachineConfig, ModelConfig, StageConfig
 from stfn_keras.data.share import own_part
 from stfn_keras.training.checkpoint import StageCheckpoints
-from stfn_keras.training.engines.engine import make_engine
-from stfn_keras.training.loop import Stage, fit_stage, fitted_model, targets_for
+from stfn_keras.training.engines.make import make_engine
+from stfn_keras.training.loop import fit_stage
 from stfn_keras.training.progress import Progress
+from stfn_keras.training.stage import Stage, fitted_model, targets_for
 
 CLASSES, SEGMENTS, SIDE, VIDEOS, VALIDATED = 3, 2, 16, 14, 7
 WEIGHTS = (0.5, 1.0, 2.0)

@@ -31,10 +31,10 @@ from stfn_keras.training.checks import check_settings, towers_run
 from stfn_keras.training.engines.engine import Engine
 from stfn_keras.training.history import short_rate
 from stfn_keras.training.initial import Initial
-from stfn_keras.training.loop import Stage, TrainingBatches, prepared, seed_dropout
 from stfn_keras.training.objective import Sums
 from stfn_keras.training.rate_curve import RangeTest, judged, write
 from stfn_keras.training.run import Run
+from stfn_keras.training.stage import Stage, TrainingBatches, prepared, seed_dropout
 from stfn_keras.training.work import Work
 
 DIVERGED = 4.0  # times the lowest running loss: the test ends

@@ -20,8 +20,9 @@ from stfn_keras.data.share import Share
 from stfn_keras.training import features
 from stfn_keras.training.checkpoint import load_weights
 from stfn_keras.training.engines.engine import chief_first
-from stfn_keras.training.loop import Stage, fit_stage, fitted_model, targets_for
+from stfn_keras.training.loop import fit_stage
 from stfn_keras.training.run import Run
+from stfn_keras.training.stage import Stage, fitted_model, targets_for
 from stfn_keras.training.work import Work
 
 TOWER_NETWORKS = {"rgb": "spatial", "flow": "temporal"}

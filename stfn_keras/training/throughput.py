@@ -38,16 +38,17 @@ from stfn_keras.errors import UserError
 from stfn_keras.training import features, stages
 from stfn_keras.training.bottleneck import Throughput
 from stfn_keras.training.checks import check_settings
-from stfn_keras.training.engines.engine import Engine, make_engine
-from stfn_keras.training.loop import (
+from stfn_keras.training.engines.engine import Engine
+from stfn_keras.training.engines.make import make_engine
+from stfn_keras.training.objective import Sums
+from stfn_keras.training.run import Run
+from stfn_keras.training.stage import (
     Stage,
     TrainingBatches,
     fitted_model,
     prepared,
     targets_for,
 )
-from stfn_keras.training.objective import Sums
-from stfn_keras.training.run import Run
 from stfn_keras.training.work import Work
 
 MADE_UP_VIDEOS = 256  # whose features stand for a cache's

@@ -30,7 +30,8 @@ from stfn_keras.training.checks import (
     needed_stages,
     towers_run,
 )
-from stfn_keras.training.engines.engine import chief_first, make_engine
+from stfn_keras.training.engines.engine import chief_first
+from stfn_keras.training.engines.make import make_engine
 from stfn_keras.training.initial import Initial
 from stfn_keras.training.run import Run
 from stfn_keras.training.work import Work

@@ -21,11 +21,12 @@ from stfn_keras.data.holdout import (
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.source import Source, open_source
 from stfn_keras.training.checkpoint import StageCheckpoints
-from stfn_keras.training.engines.engine import Engine, make_engine
+from stfn_keras.training.engines.engine import Engine
+from stfn_keras.training.engines.make import make_engine
 from stfn_keras.training.initial import Initial
-from stfn_keras.training.loop import Stage
 from stfn_keras.training.precision import precision_scope
 from stfn_keras.training.run import Run
+from stfn_keras.training.stage import Stage
 
 
 @dataclass(frozen=True)

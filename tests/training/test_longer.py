@@ -12,7 +12,7 @@ from stfn_keras.config import MachineConfig, StageConfig, TowerStageConfig
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import trained_network
-from stfn_keras.training import loop, stages
+from stfn_keras.training import stage, stages
 from stfn_keras.training.checks import check_settings
 from stfn_keras.training.train import train
 
@@ -94,8 +94,8 @@ def test_the_fusion_may_train_on_videos_that_the_towers_never_saw(dataset, tmp_p
     )
     run = train(dataset, tmp_path / "run", small_model(), settings)
     work = work_of(run)
-    model = loop.fitted_model(stages.fusion_network(run), 0.0)
-    optimizer = loop.prepared(model, work.stage("fusion"), 1).optimizer
+    model = stage.fitted_model(stages.fusion_network(run), 0.0)
+    optimizer = stage.prepared(model, work.stage("fusion"), 1).optimizer
     work.checkpoints("fusion").restore(model, optimizer)
     assert int(optimizer.iterations) == len(work.parts.validation)
     history = pd.read_csv(run.folder / "history.csv").set_index("stage")
@@ -108,8 +108,8 @@ def test_the_fusion_may_train_on_videos_that_the_towers_never_saw(dataset, tmp_p
 def test_class_weights_weigh_the_loss(dataset, tmp_path, trained):
     work = work_of(trained)
     assert work.class_weights == ()
-    model = loop.fitted_model(stages.fusion_network(trained), 0.5)
-    labels, weights = loop.targets_for(model, 2, (0.5, 2.0))(1)
+    model = stage.fitted_model(stages.fusion_network(trained), 0.5)
+    labels, weights = stage.targets_for(model, 2, (0.5, 2.0))(1)
     assert set(labels) == set(weights) == {"logits", "rgb_logits", "flow_logits"}
     assert float(weights["logits"]) == 2.0
     balanced = small_training(class_weights="balanced", stages=("rgb",))

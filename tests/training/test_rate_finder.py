@@ -16,10 +16,10 @@ from stfn_keras.config import MachineConfig, StageConfig
 from stfn_keras.data.share import WHOLE
 from stfn_keras.errors import UserError
 from stfn_keras.training import rate_finder
-from stfn_keras.training.engines.engine import make_engine
-from stfn_keras.training.loop import Stage
+from stfn_keras.training.engines.make import make_engine
 from stfn_keras.training.rate_curve import judged, write
 from stfn_keras.training.rate_finder import find_rate, range_test
+from stfn_keras.training.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from stfn_keras.config import MachineConfig, PixelStageConfig, TowerStageConfig
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import trained_network
-from stfn_keras.training import loop, stages
+from stfn_keras.training import stage, stages, state
 from stfn_keras.training import train as training
 from stfn_keras.training.objective import Sums
 from stfn_keras.training.train import train
@@ -37,8 +37,8 @@ def test_a_run_leaves_what_the_design_says(trained):
 def test_an_epoch_takes_as_many_steps_as_it_has_batches(trained):
     """Keras' fit counted one more where it was not told the number of batches."""
     work = stages.Work(trained, trained.data, trained.manifest()[1], trained)
-    model = loop.fitted_model(stages.fusion_network(trained), 0.0)
-    optimizer = loop.prepared(model, work.stage("fusion"), 3).optimizer
+    model = stage.fitted_model(stages.fusion_network(trained), 0.0)
+    optimizer = stage.prepared(model, work.stage("fusion"), 3).optimizer
     work.checkpoints("fusion").restore(model, optimizer)
     assert int(optimizer.iterations) == 2 * (12 // 4)
 
@@ -266,6 +266,6 @@ def test_a_training_that_diverged_costs_no_checkpoint(dataset, tmp_path, monkeyp
 
 
 def test_any_seed_is_taken(trained):
-    model = loop.fitted_model(stages.fusion_network(trained), 0.0)
-    loop.seed_dropout(model, 2**32 - 1, 10**6)
-    assert all(0 <= n < 2**32 for s in loop.dropout_states(model) for n in np.array(s))
+    model = stage.fitted_model(stages.fusion_network(trained), 0.0)
+    stage.seed_dropout(model, 2**32 - 1, 10**6)
+    assert all(0 <= n < 2**32 for s in state.dropout_states(model) for n in np.array(s))

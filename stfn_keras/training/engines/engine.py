@@ -18,9 +18,7 @@ from typing import Any, Protocol, TypeVar
 import keras
 import tensorflow as tf
 
-from stfn_keras.config import MachineConfig
 from stfn_keras.data.share import Share
-from stfn_keras.errors import UserError
 from stfn_keras.training.objective import Objective
 
 Made = TypeVar("Made")
@@ -105,24 +103,3 @@ def chief_first(engine: Engine, make: Callable[[], Made]) -> Made:
         if engine.is_chief:
             made = make()
     return made if engine.is_chief else make()  # type: ignore[return-value]
-
-
-def make_engine(machine: MachineConfig) -> Engine:
-    """The engine of Keras' backend; to be made before the backend computes anything.
-
-    Raises:
-        UserError: The backend is another one, or has no such strategy.
-    """
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        from stfn_keras.training.engines.tensorflow_engine import TensorFlowEngine
-
-        return TensorFlowEngine.open(machine)
-    if backend == "jax":
-        from stfn_keras.training.engines.jax_engine import JaxEngine
-
-        return JaxEngine.open(machine)
-    raise UserError(
-        f"expected KERAS_BACKEND=tensorflow or jax. Received: {backend}, under which "
-        "the networks can be used but not trained here"
-    )
