@@ -1,0 +1,117 @@
+"""What an exported model can be published as: its files, and what runs each of them.
+
+    FORMATS["onnx"].path(version)        # models/NAME/1/formats/model.onnx
+    require("onnx")                      # UserError where ONNX Runtime is not installed
+
+Exporting writes these files (`stfn_keras.exporting.formats`), and
+`stfn_keras.serving.runtimes` runs them.
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from stfn_keras.errors import UserError
+
+FOLDER = "formats"  # within a version; TF Serving ignores it
+
+
+@dataclass(frozen=True)
+class Format:
+    """One form of an exported model.
+
+    Attributes:
+        name: As in flags, `config.json` and `parity.json`.
+        files: Relative to the version's folder, the one to open first.
+        runtime: The class that runs it, as `module:name`; it is constructed with the
+            file to open, this format's name and how many threads to compute with
+            (None: the library's choice).
+        tolerance: How far softmax scores may be from the evaluation's; None where
+            accuracy alone judges it.
+        reduced: Whether it computes with less than float32, so that its accuracy is
+            compared too.
+        calibrated: Whether converting needs real training snippets.
+        extra: The extra of this package that it needs, if any.
+        modules: What that extra must make importable.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    runtime: str
+    tolerance: float | None
+    reduced: bool = False
+    calibrated: bool = False
+    extra: str = ""
+    modules: tuple[str, ...] = ()
+
+    def path(self, folder: Path) -> Path:
+        """The file to open, in a version's folder."""
+        return folder / self.files[0]
+
+    def size(self, folder: Path) -> int:
+        """Bytes of its files in a version's folder."""
+        return sum((folder / file).stat().st_size for file in self.files)
+
+
+def _litert(kind: str, tolerance: float | None, **options: bool) -> Format:
+    return Format(
+        f"litert_{kind}",
+        (f"{FOLDER}/litert_{kind}.tflite",),
+        "stfn_keras.serving.runtimes.litert:LiteRTRuntime",
+        tolerance,
+        extra="litert",
+        modules=("ai_edge_litert",),
+        **options,
+    )
+
+
+FORMATS = {
+    known.name: known
+    for known in (
+        Format(
+            "saved_model",
+            ("saved_model.pb",),  # and variables/, which it reads itself
+            "stfn_keras.serving.runtimes.saved_model:SavedModelRuntime",
+            1e-5,
+        ),
+        _litert("float32", 1e-4),
+        _litert("float16", 1e-2, reduced=True),
+        _litert("dynamic", None, reduced=True),
+        _litert("int8", None, reduced=True, calibrated=True),
+        Format(
+            "onnx",
+            (f"{FOLDER}/model.onnx",),
+            "stfn_keras.serving.runtimes.onnx:ONNXRuntime",
+            1e-4,
+            extra="onnx",
+            modules=("onnx", "onnxruntime", "tf2onnx"),
+        ),
+        Format(
+            "openvino",
+            (f"{FOLDER}/openvino/model.xml", f"{FOLDER}/openvino/model.bin"),
+            "stfn_keras.serving.runtimes.openvino:OpenVINORuntime",
+            1e-4,
+            extra="openvino",
+            modules=("openvino",),
+        ),
+    )
+}
+
+
+def require(name: str, modules: tuple[str, ...] | None = None) -> None:
+    """Check that a format's packages are installed.
+
+    Args:
+        name: Of the format.
+        modules: Those that are needed now; None for all, as exporting needs them.
+
+    Raises:
+        UserError: One is missing.
+    """
+    known = FORMATS[name]
+    for module in known.modules if modules is None else modules:
+        if importlib.util.find_spec(module) is None:
+            raise UserError(
+                f"expected {module} to be installed, which the format {name} needs. "
+                f"Received: no such package: pip install 'stfn-keras[{known.extra}]'"
+            )
