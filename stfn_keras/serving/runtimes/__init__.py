@@ -1,0 +1,1 @@
+"""What runs an exported model: TensorFlow, LiteRT, ONNX Runtime, OpenVINO, TensorRT."""

@@ -1,0 +1,74 @@
+"""The centre view of encoded videos, as evaluation, servers and prediction take it.
+
+    views = centre_views({"rgb_jpeg": jpegs, "flow_jpeg": mosaics},
+                         sizes={"rgb": 224, "flow": 224}, pairs=5)
+    views["flow"]  # uint8 (batch, T, 224, 224, 10)
+
+Encoded videos have the names of the exported signature `serve_jpeg`: `rgb_jpeg` and
+`flow_jpeg`, strings, and where there is no RGB to tell it the stored size of the frames
+in pixels, `height` and `width`, int32.
+"""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from stfn_keras.video import view
+
+
+def centre_view(
+    encoded: Mapping[str, tf.Tensor], sizes: Mapping[str, int], pairs: int
+) -> dict[str, tf.Tensor]:
+    """Decode one video's T snippets and crop both streams alike.
+
+    Args:
+        encoded: `rgb_jpeg` (T,) and `flow_jpeg` (T,), one of them or both; `height` and
+            `width` (), which count where there is no `rgb_jpeg`.
+        sizes: Side of the network's input in pixels, by stream; others are left out.
+        pairs: Flow pairs L per snippet.
+
+    Returns:
+        `rgb` uint8 (T, size, size, 3) and `flow` uint8 (T, size, size, 2L), as `sizes`
+        asks for them.
+    """
+    views = {}
+    if "rgb_jpeg" in encoded:
+        frames = view.decode_frames(encoded["rgb_jpeg"])
+        height, width = tf.shape(frames)[1], tf.shape(frames)[2]
+    else:
+        height, width = encoded["height"], encoded["width"]
+    crop = view.centre_crop(height, width)
+    if "rgb" in sizes:
+        views["rgb"] = view.crop_rgb(frames, crop, sizes["rgb"])
+    if "flow" in sizes:
+        views["flow"] = view.cropped_flows(
+            encoded["flow_jpeg"], height, width, pairs, crop, sizes["flow"]
+        )
+    return views
+
+
+@tf.function(reduce_retracing=True)
+def centre_views(
+    encoded: Mapping[str, tf.Tensor], sizes: Mapping[str, int], pairs: int
+) -> dict[str, tf.Tensor]:
+    """`centre_view` of a batch of videos, whose stored sizes may differ.
+
+    Args:
+        encoded: Strings (batch, T) and int32 (batch,).
+        sizes: Side of the network's input in pixels, by stream.
+        pairs: Flow pairs L per snippet.
+
+    Returns:
+        uint8 (batch, T, size, size, channels) by stream.
+    """
+    segments = next(t.shape[1] for t in encoded.values() if t.shape.rank == 2)
+    channels = {"rgb": 3, "flow": 2 * pairs}
+    signature = {
+        stream: tf.TensorSpec([segments, size, size, channels[stream]], tf.uint8)
+        for stream, size in sizes.items()
+    }
+    return tf.map_fn(
+        lambda video: centre_view(video, sizes, pairs),
+        dict(encoded),
+        fn_output_signature=signature,
+    )
