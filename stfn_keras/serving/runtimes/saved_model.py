@@ -1,6 +1,6 @@
 """The SavedModel, run by TensorFlow.
 
-runtime = load("saved_model", Path("models/stfn/1"), {})
+runtime = SavedModelRuntime(Path("models/stfn/1/saved_model.pb"))
 runtime.predict({"rgb": ..., "flow": ...})["scores"]
 """
 
@@ -17,14 +17,26 @@ from stfn_keras.serving.runtimes.base import Inputs, check_views, segments_of
 class SavedModelRuntime:
     """A loaded SavedModel; see `Runtime`.
 
+    Args:
+        path: Its `saved_model.pb`.
+        name: Of the format.
+        threads: Within an operation, and operations at a time, in the whole process;
+            TensorFlow heeds it only before its first operation.
+
     Attributes:
         signatures: Every signature by name: `serving_default`, `serve_jpeg`,
             `features`, `fuse`.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(
+        self, path: Path, name: str = "saved_model", threads: int | None = None
+    ) -> None:
+        if threads:
+            with contextlib.suppress(RuntimeError):  # TensorFlow is already at work
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
+                tf.config.threading.set_inter_op_parallelism_threads(threads)
         self.name = name
-        self._model = tf.saved_model.load(str(folder))  # holds the variables
+        self._model = tf.saved_model.load(str(path.parent))  # holds the variables
         self.signatures = self._model.signatures
         self._call = self.signatures["serving_default"]
         specs = self._call.structured_input_signature[1]
@@ -40,22 +52,3 @@ class SavedModelRuntime:
         check_views(views, self.inputs)
         given = {stream: tf.constant(views[stream]) for stream in self.inputs}
         return {key: value.numpy() for key, value in self._call(**given).items()}
-
-
-def load(
-    name: str, path: Path, inputs: Inputs, threads: int | None = None
-) -> SavedModelRuntime:
-    """Load the SavedModel of a version folder.
-
-    Args:
-        name: Of the format.
-        path: The folder.
-        inputs: Not read: the signature says them.
-        threads: Within an operation and of operations at a time, for the whole process;
-            TensorFlow heeds it only before its first operation.
-    """
-    if threads:
-        with contextlib.suppress(RuntimeError):  # already running
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
-    return SavedModelRuntime(name, path)
