@@ -121,6 +121,7 @@ def read(
     wanted: Collection[int],
     decoding: DecodingConfig = DEFAULT_DECODING,
     first: int = 0,
+    last: int | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Decode in order and yield the wanted frames, upright and resized.
 
@@ -129,9 +130,11 @@ def read(
     Args:
         path: A video file.
         size: Height and width to resize to, in pixels.
-        wanted: Indices of frames, from 0.
+        wanted: Indices of frames, from 0; later ones may come in while frames pass,
+            if `last` is given.
         decoding: As for `count`, so that both see the same frames.
         first: Index in the file of the frame that is number 0 here.
+        last: Index of the last wanted frame; None for the greatest of `wanted`.
 
     Yields:
         Index and uint8 RGB (height, width, 3), 0-255, in increasing order.
@@ -139,7 +142,7 @@ def read(
     Raises:
         VideoError: As `count`; `damaged` too where the video ends too early.
     """
-    last = max(wanted)
+    last = max(wanted) if last is None else last
     reformatter = VideoReformatter()
     with opened(path, decoding, whole=False) as source:
         frames = Frames(source, decoding)

@@ -9,10 +9,8 @@ code and the bound of those programs, resized with its vectors, and coded as our
 Only images that the result holds are read, one at a time.
 """
 
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -25,7 +23,9 @@ from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
 from stfn_keras.video import decode, flow, image, jpeg
 from stfn_keras.video.container import VideoError, refused_memory
+from stfn_keras.video.encoders import SnippetEncoder
 from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
+from stfn_keras.video.listing import Listing, list_images
 from stfn_keras.video.prepare import (
     MAX_ENCODED_BYTES,
     PreparedVideo,
@@ -34,9 +34,6 @@ from stfn_keras.video.prepare import (
 
 CODE = "round(255 (f + b) / (2 b))"  # of flow images; f in pixels, b the bound
 
-_NAME = re.compile(r"(img_|image_|flow_x_|flow_y_|x_|y_|)(\d+)\.(jpe?g|png)", re.I)
-_KINDS = {"flow_x_": "u", "x_": "u", "flow_y_": "v", "y_": "v"}
-_FOLDERS = {"flow_x": "u", "flow_y": "v"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -61,7 +58,9 @@ def external_field(bound: float, pairs: int) -> dict[str, Any]:
 def prepare_frames(
     folder: str | PathLike,
     config: PreparationConfig,
+    select: Sequence[int] | None = None,
     *,
+    field: str | None = flow.EXTERNAL,
     bound: float = flow.FLOW_BOUND,
     decoding: DecodingConfig = DEFAULT_DECODING,
 ) -> PreparedVideo:
@@ -74,91 +73,38 @@ def prepare_frames(
     Args:
         folder: Of one video; only read.
         config: How; `flow` is not used.
+        select: Which of the K snippets to make, as for `prepare_video`; None for all.
+        field: The flow: `external`, read from the flow images; a preset, computed
+            from the frames, with `select`; None for none. Flow images are passed over
+            unless they are read.
         bound: The motion b, in pixels per frame at the flow images' own size, at
             which their code round(255 (f + b) / (2 b)) ends.
         decoding: Limits. Damage always refuses the video.
 
     Returns:
         The snippets or, with the dense layout, every frame and pair. The flow field
-        is named `external`; the rate is unknown, 0.0.
+        is named as asked for; the rate is unknown, 0.0.
 
     Raises:
         VideoError: The video cannot be used. `damaged`: numbers are missing or
             double, u, v and frames do not go together, sizes differ, or an image
             cannot be decoded.
-        UserError: The bound is not above 0, or a snippet has more pairs than an image
-            can hold at the configured size.
+        UserError: The bound is not above 0, a snippet has more pairs than an image
+            can hold at the configured size, or the preset cannot be computed.
     """
     if not 0.0 < bound < float("inf"):
         raise UserError(
             f"the bound of extracted flow must be above 0 pixels, 20 for TSN's. "
             f"Received: {bound}"
         )
-    image.check_pairs(config)
-    listing = _list(Path(folder), decoding)
+    if field is not None:
+        image.check_pairs(config)
+    listing = list_images(Path(folder), decoding, field == flow.EXTERNAL)
     with flow.single_thread(), refused_memory(listing.declared):
-        return _Reader(listing, config, bound, decoding).prepare()
-
-
-@dataclass
-class _Listing:
-    """A folder's images by kind and number."""
-
-    images: dict[int, Path] = field(default_factory=dict)
-    u: dict[int, Path] = field(default_factory=dict)
-    v: dict[int, Path] = field(default_factory=dict)
-    bytes: int = 0
-
-    @property
-    def declared(self) -> int:
-        """Frames that the numbers promise."""
-        return max(self.images) - min(self.images) + 1 if self.images else 0
-
-    def add(self, kind: str, number: int, entry: os.DirEntry) -> None:
-        files: dict[int, Path] = getattr(self, kind)
-        if number in files:
-            raise VideoError("damaged", self.declared)
-        files[number] = Path(entry.path)
-        size = entry.stat().st_size
-        if not size:
-            raise VideoError("damaged", self.declared)
-        self.bytes += size
-
-    def check(self, decoding: DecodingConfig) -> None:
-        """Raise VideoError unless frames and flow go together, within the limits."""
-        declared = self.declared
-        if not self.images:
-            raise VideoError("no frames")
-        if len(self.images) > decoding.max_frames or self.bytes > decoding.max_bytes:
-            raise VideoError("too large", declared)
-        whole = all(
-            max(numbers) - min(numbers) + 1 == len(numbers)
-            for numbers in (self.images, self.u)
-            if numbers
-        )
-        late = len(self.u) - len(self.images)
-        if not whole or self.u.keys() != self.v.keys() or late not in (-1, 0):
-            raise VideoError("damaged", declared)
-
-
-def _list(folder: Path, decoding: DecodingConfig) -> _Listing:
-    listing = _Listing()
-    try:
-        for name, kind in (("", "images"), *_FOLDERS.items()):
-            if name and not (folder / name).is_dir():
-                continue
-            with os.scandir(folder / name) as entries:
-                for entry in entries:
-                    match = _NAME.fullmatch(entry.name)
-                    if match and entry.is_file():
-                        kind_here = _KINDS.get(match[1].lower(), kind)
-                        listing.add(kind_here, int(match[2]), entry)
-    except (FileNotFoundError, ValueError):  # a null character is in no name
-        raise VideoError("missing") from None
-    except OSError as error:
-        raise VideoError("unreadable container") from error
-    listing.check(decoding)
-    return listing
+        reader = _Reader(listing, config, bound, decoding)
+        if field == flow.EXTERNAL:
+            return reader.prepare(select)
+        return reader.computed(select or range(config.snippets), field)
 
 
 class _Reader:
@@ -166,7 +112,7 @@ class _Reader:
 
     def __init__(
         self,
-        listing: _Listing,
+        listing: Listing,
         config: PreparationConfig,
         bound: float,
         decoding: DecodingConfig,
@@ -185,20 +131,11 @@ class _Reader:
         self.strict = jpeg.Decoder()
         self.bytes = 0
 
-    def prepare(self) -> PreparedVideo:
+    def prepare(self, select: Sequence[int] | None = None) -> PreparedVideo:
+        """Read frames and flow images."""
         frames, config = len(self.images), self.config
-        try:
-            positions = snippet_positions(frames, config)
-        except ValueError:
-            raise VideoError("too short", self.declared, frames) from None
-        height, width = self.image(self.images[0], "frame").shape[:2]
-        info = decode.VideoInfo(self.declared, frames, 0.0, height, width)
-        self.size = decode.stored_size(info, config.size)
-        if min(self.size) < flow.MINIMUM_SIDE:
-            raise VideoError("too small", self.declared, frames)
-        dense = config.layout == "dense"
-        if not image.fits(*self.size, 1 if dense else config.pairs):
-            raise VideoError("too large", self.declared, frames)
+        dense = config.layout == "dense" and select is None
+        positions = self.placed(1 if dense else config.pairs, select)
         if dense:
             rgb = [self.rgb(index) for index in range(frames)]
             mosaics = list(self.mosaics(range(frames - 1), 1))
@@ -210,17 +147,57 @@ class _Reader:
             starts = sorted(set(positions))
             made = dict(zip(starts, self.mosaics(starts, config.pairs), strict=True))
             mosaics = [made[start] for start in positions]
+        return self.result(positions, rgb, {flow.EXTERNAL: mosaics})
+
+    def computed(self, select: Sequence[int], field: str | None) -> PreparedVideo:
+        """Read frames alone, and compute the flow between them if there is a field."""
+        config = self.config
+        if field is not None:
+            flow.get_preset(field)
+            config = dataclasses.replace(config, flow=(field,))
+        positions = self.placed(config.pairs if field else 1, select)
+        encoder = SnippetEncoder(config, positions, field is not None)
+        for index in sorted(encoder.frames):
+            frame = self.image(self.images[index], "frame")
+            encoder.add(index, decode.resize(frame, self.size))
+            self.check_bytes(encoder.bytes)
+        return self.result(positions, *encoder.result())
+
+    def placed(self, pairs: int, select: Sequence[int] | None) -> list[int]:
+        """Set the stored size, and tell the first frame of each snippet.
+
+        Args:
+            pairs: Of flow in a mosaic.
+            select: As for `prepare_frames`.
+        """
+        frames = len(self.images)
+        try:
+            positions = snippet_positions(frames, self.config)
+        except ValueError:
+            raise VideoError("too short", self.declared, frames) from None
+        height, width = self.image(self.images[0], "frame").shape[:2]
+        info = decode.VideoInfo(self.declared, frames, 0.0, height, width)
+        self.size = decode.stored_size(info, self.config.size)
+        if min(self.size) < flow.MINIMUM_SIDE:
+            raise VideoError("too small", self.declared, frames)
+        if not image.fits(*self.size, pairs):
+            raise VideoError("too large", self.declared, frames)
+        return positions if select is None else [positions[index] for index in select]
+
+    def result(
+        self, positions: list[int], rgb: list[bytes], mosaics: dict[str, list[bytes]]
+    ) -> PreparedVideo:
         # Snippets that repeat or overlap are stored again.
-        self.check_bytes(sum(map(len, chain(rgb, mosaics))))
+        self.check_bytes(sum(map(len, chain(rgb, *mosaics.values()))))
         return PreparedVideo(
             frames_declared=self.declared,
-            frames=frames,
+            frames=len(self.images),
             rate=0.0,
             height=self.size[0],
             width=self.size[1],
             positions=positions,
             rgb=rgb,
-            flow={flow.EXTERNAL: mosaics},
+            flow=mosaics,
         )
 
     def rgb(self, index: int) -> bytes:

@@ -102,6 +102,7 @@ def prepare_video(
     *,
     decoding: DecodingConfig = DEFAULT_DECODING,
     segment: tuple[float, float] | None = None,
+    with_flow: bool = True,
 ) -> PreparedVideo:
     """Decode a video, resize it, compute its flow and encode its snippets.
 
@@ -115,6 +116,8 @@ def prepare_video(
         decoding: Limits, and what becomes of damage.
         segment: Start and end in seconds since the first frame; only the frames
             with start <= time < end are the video then. None for the whole file.
+        with_flow: Whether to compute flow; without it the snippets lie where they
+            would with it. It needs `select`.
 
     Raises:
         VideoError: The video cannot be used; its `reason` is a word of the ledger.
@@ -122,13 +125,14 @@ def prepare_video(
             an image can hold at the configured size.
         ValueError: The segment starts before 0 or does not end behind its start.
     """
-    image.check_pairs(config)
-    for name in config.flow:
-        flow.get_preset(name)
+    if with_flow:
+        image.check_pairs(config)
+        for name in config.flow:
+            flow.get_preset(name)
     with flow.single_thread():
         info = decode.count(path, decoding, segment)
         with refused_memory(info.declared, info.frames):
-            return _prepare(path, config, select, decoding, info)
+            return _prepare(path, config, select, decoding, info, with_flow)
 
 
 def _prepare(
@@ -137,6 +141,7 @@ def _prepare(
     select: Sequence[int] | None,
     decoding: DecodingConfig,
     info: VideoInfo,
+    with_flow: bool,
 ) -> PreparedVideo:
     if info.frames < _span(config):
         reason = "damaged" if info.errors else "too short"
@@ -147,7 +152,7 @@ def _prepare(
     positions = snippet_positions(info.frames, config, info.seconds)
     too_large = VideoError("too large", info.declared, info.frames)
     dense = config.layout == "dense" and select is None
-    if not image.fits(*size, 1 if dense else config.pairs):
+    if not image.fits(*size, 1 if dense or not with_flow else config.pairs):
         raise too_large
     encoder: Encoder
     if dense:
@@ -155,7 +160,7 @@ def _prepare(
     else:
         if select is not None:
             positions = [positions[index] for index in select]
-        encoder = SnippetEncoder(config, positions)
+        encoder = SnippetEncoder(config, positions, with_flow)
     for index, frame in decode.read(path, size, encoder.frames, decoding, info.first):
         encoder.add(index, frame)
         if encoder.bytes > MAX_ENCODED_BYTES:
