@@ -78,7 +78,7 @@ def score_run(
     folder, manifest = run.manifest(data)
     _check_role(run, manifest, role)
     network = trained_network(run, view_config(run.model))
-    source = _source(run, folder, manifest, role, input_sizes(network))
+    source = source_of(run, folder, manifest, role, input_sizes(network))
     stored = "r" if role == "v" and run.training.folds else role
     manifest.verify(folder, verify.full, run.training.split, stored)
     with naming_damage(folder, manifest):
@@ -132,7 +132,7 @@ def evaluate(
         "weights_digest": weights_digest(run),
     }
     folder, manifest = run.manifest(data)
-    source = _source(run, folder, manifest, role, {"rgb": 0})
+    source = source_of(run, folder, manifest, role, {"rgb": 0})
 
     def strips(ids: Sequence[str]) -> Mapping[str, bytes]:
         try:
@@ -196,9 +196,10 @@ def check_splits_differ(runs: Mapping[str, Run]) -> None:
             )
 
 
-def _source(
+def source_of(
     run: Run, folder: Path, manifest: Manifest, role: str, sizes: dict[str, int]
 ) -> Source:
+    """The videos of one role of the run's split, read at these sizes."""
     return Work(run, folder, manifest, run).source(role, sizes)
 
 

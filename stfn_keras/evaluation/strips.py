@@ -1,5 +1,6 @@
-"""A few frames of a few videos, side by side, from the shards.
+"""A few videos out of the shards, and a few frames of each, side by side.
 
+chosen = chosen_videos(source, folder, ["v_Archery_g01_c01.avi"])
 strips = film_strips(source, folder, ["v_Archery_g01_c01.avi"])
 strips["v_Archery_g01_c01.avi"]  # JPEG bytes
 """
@@ -31,18 +32,10 @@ def film_strips(source: Source, folder: Path, ids: Sequence[str]) -> dict[str, b
         folder: Their dataset, whose index says where each lies.
         ids: As `Scores.video_id` has them.
     """
-    wanted, places = set(ids), {}
-    for row in read_index(folder):
-        (shown,) = shown_ids([row.path.encode("utf-8", "surrogateescape")])
-        if shown in wanted:
-            places[row.path] = row.shard
-    shards = set(places.values())
-    files = tuple(file for file in source.files if file.name in shards)
-    if not files:
+    chosen = chosen_videos(source, folder, ids)
+    if not chosen.files:
         return {}
-    chosen = dataclasses.replace(
-        source, files=files, only=frozenset(places), sizes={"rgb": 0}
-    )
+    chosen = dataclasses.replace(chosen, sizes={"rgb": 0})
     positions = np.linspace(0, source.manifest.snippets - 1, FRAMES).round().astype(int)
     data = records(chosen).map(lambda record: take(parse(chosen, record), positions))
     found = {}
@@ -52,6 +45,28 @@ def film_strips(source: Source, folder: Path, ids: Sequence[str]) -> dict[str, b
             [image.decode_rgb(jpeg) for jpeg in video["rgb"].numpy()]
         )
     return found
+
+
+def chosen_videos(source: Source, folder: Path, ids: Sequence[str]) -> Source:
+    """The source with these videos alone, and the shards that hold them.
+
+    Args:
+        source: Shards with these videos.
+        folder: Their dataset, whose index says where each lies.
+        ids: As `Scores.video_id` has them; those that are not there are left out.
+    """
+    wanted, places = set(ids), {}
+    files = {file.name for file in source.files}
+    for row in read_index(folder):
+        (shown,) = shown_ids([row.path.encode("utf-8", "surrogateescape")])
+        if shown in wanted and row.shard in files:
+            places[row.path] = row.shard
+    shards = set(places.values())
+    return dataclasses.replace(
+        source,
+        files=tuple(file for file in source.files if file.name in shards),
+        only=frozenset(places),
+    )
 
 
 def _strip(frames: Sequence[np.ndarray]) -> bytes:

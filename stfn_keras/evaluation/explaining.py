@@ -1,0 +1,198 @@
+"""Explain videos of a run's test split, or video files, into its report.
+
+explain_videos(run, wrong_videos(report, 8), report=report)
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from tqdm import tqdm
+
+from stfn_keras.data.manifest import DEFAULT_VERIFY, VerifyConfig, preparation_config
+from stfn_keras.data.pipeline import look, view_batches
+from stfn_keras.data.sampling import fixed_positions
+from stfn_keras.data.source import Source, naming_damage
+from stfn_keras.errors import UserError
+from stfn_keras.evaluation.evaluate import source_of
+from stfn_keras.evaluation.explanation import Explainer
+from stfn_keras.evaluation.heat import Shown, draw_explanation
+from stfn_keras.evaluation.report import add_heat_maps, check_report_folder
+from stfn_keras.evaluation.scores import shown_ids
+from stfn_keras.evaluation.scoring import trained_network
+from stfn_keras.evaluation.strips import chosen_videos
+from stfn_keras.files import read_json, write_text
+from stfn_keras.training.finished import weights_digest
+from stfn_keras.training.run import Run
+from stfn_keras.training.stages import input_sizes
+from stfn_keras.video import view
+from stfn_keras.video.prepare import VideoError, prepare_video
+
+PREDICTED, LABEL = "predicted", "label"
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """A video to explain.
+
+    Attributes:
+        name: Its id, or the path of its file.
+        label: Its class, a place in the run's labels; None for a file.
+        views: By stream, uint8 (T, H, W, C).
+    """
+
+    name: str
+    label: int | None
+    views: dict[str, np.ndarray]
+
+
+def wrong_videos(report: Path, run: Run, count: int) -> list[str]:
+    """The ids of the surest mistakes in a report, surest first.
+
+    Raises:
+        UserError: There is no report, or it is of other weights.
+    """
+    rows = report / "predictions.csv"
+    if not rows.is_file():
+        raise UserError(
+            f"the wrong videos are read from a report, and {report} holds none: run "
+            "evaluate.py first, or name the videos to explain"
+        )
+    check_report_folder(report)
+    said = read_json(report / "metrics.json", "a report").get("weights_digest")
+    if said != weights_digest(run):
+        raise UserError(
+            f"the report {report} is of other weights than the run's: run evaluate.py "
+            "again, or name the videos to explain"
+        )
+    table = pd.read_csv(rows, dtype={"video_id": str})
+    wrong = table[~table["right"]].sort_values("score", ascending=False, kind="stable")
+    return [str(name) for name in wrong["video_id"][:count]]
+
+
+def explain_videos(
+    run: Run,
+    names: Sequence[str],
+    report: Path,
+    of: str = PREDICTED,
+    data: Path | None = None,
+    verify: VerifyConfig = DEFAULT_VERIFY,
+) -> dict[str, pd.DataFrame]:
+    """Draw heat maps and contributions of some videos into `report/heat`.
+
+    Args:
+        run: A finished run.
+        names: Ids of test videos, or video files.
+        report: Its report, whose page shows the pictures; without a page they are
+            only written.
+        of: The class that is explained: `predicted`, `label`, or a class's name.
+        data: Where the data lie now, if not where the run found them.
+        verify: How the test shards are checked first.
+
+    Returns:
+        By title, each segment's contributions, which lie beside the pictures as CSV.
+
+    Raises:
+        UserError: A video or a class is not there, a video has no label, or a file
+            cannot be used.
+    """
+    if of not in (PREDICTED, LABEL, *run.labels):
+        raise UserError(
+            f"--of must be predicted, label or a class of the run "
+            f"({', '.join(run.labels[:10])} ...). Received: {of}"
+        )
+    network = trained_network(run)
+    folder, manifest = run.manifest(data)
+    source = source_of(run, folder, manifest, "e", input_sizes(network))
+    manifest.verify(folder, verify.full, run.training.split, "e")
+    explainer, tables = Explainer(network, run.model), {}
+    (report / "heat").mkdir(parents=True, exist_ok=True)
+    with naming_damage(folder, manifest):
+        videos = _videos(run, source, folder, names)
+        for video in tqdm(
+            videos, total=len(names), desc="explaining", unit="video",
+            dynamic_ncols=True,
+        ):  # fmt: skip
+            found = explainer.explain(video.views, _target(run, video, of))
+            explained = run.labels[found.target]
+            title = f"{video.name}: {explained} {found.score:.2f}"
+            if video.label is not None:
+                title += f", is {run.labels[video.label]}"
+            stem = re.sub(r"[^\w.=+-]+", "_", f"{video.name}_as_{explained}")
+            draw_explanation(Shown(title, video.views, found), report / "heat" / stem)
+            table = pd.DataFrame(found.contributions)
+            table.insert(0, "segment", range(1, len(table) + 1))
+            write_text(report / "heat" / f"{stem}.csv", table.to_csv(index=False))
+            tables[title] = table
+    if (report / "index.html").is_file():
+        add_heat_maps(report)
+    return tables
+
+
+def _target(run: Run, video: Video, of: str) -> int | None:
+    if of == PREDICTED:
+        return None
+    if of != LABEL:
+        return run.labels.index(of)
+    if video.label is None:
+        raise UserError(
+            f"--of=label needs videos of the run's data, whose labels are known. "
+            f"Received: the file {video.name}; name the class, or use --of=predicted"
+        )
+    return video.label
+
+
+def _videos(
+    run: Run, source: Source, folder: Path, names: Sequence[str]
+) -> Iterator[Video]:
+    """The named videos: those of the data first, files after them."""
+    segments = run.model.segments
+    files = [name for name in names if Path(name).is_file()]
+    ids = [name for name in names if name not in files]
+    chosen = chosen_videos(source, folder, ids)
+    if chosen.videos < len(set(ids)):
+        known = set(shown_ids([i.encode("utf-8", "surrogateescape")
+                               for i in chosen.only or ()]))  # fmt: skip
+        missing = next(name for name in ids if name not in known)
+        raise UserError(
+            f"expected ids of test videos of split {run.training.split}, as in "
+            f"predictions.csv, or video files. Received: {missing}"
+        )
+    if ids:
+        batches = view_batches(chosen, segments=segments, samplings=1, crops=1, batch=1)
+        for inputs, about in batches:
+            (name,) = shown_ids([about["id"].numpy()[0]])
+            views = {stream: seen.numpy()[0] for stream, seen in inputs.items()}
+            yield Video(str(name), int(about["label"][0]), views)
+    for name in files:
+        yield Video(name, None, _file_views(run, source, name))
+
+
+def _file_views(run: Run, source: Source, name: str) -> dict[str, np.ndarray]:
+    """A video file as the network sees it, prepared as the run's data were."""
+    config = dataclasses.replace(
+        preparation_config(run.preprocessing), layout="snippet", flow=(run.flow,)
+    )
+    segments = run.model.segments
+    chosen = fixed_positions(config.snippets, segments, 1)[0]
+    try:
+        prepared = prepare_video(name, config, select=chosen.tolist())
+    except VideoError as error:
+        raise UserError(
+            f"{name} cannot be used: {error.reason} ({error.decoded} frames decoded)"
+        ) from error
+    stored = {
+        "rgb": tf.constant(prepared.rgb[:: config.rgb_per_snippet]),
+        "flow": tf.constant(prepared.flow[run.flow]),
+    }
+    video = {stream: stored[stream] for stream in source.sizes}
+    video |= {
+        "height": tf.constant(prepared.height), "width": tf.constant(prepared.width)
+    }  # fmt: skip
+    crop = view.centre_crop(video["height"], video["width"])
+    views = look(source, video, [crop], segments)
+    return {stream: seen.numpy()[0] for stream, seen in views.items()}
