@@ -1,0 +1,90 @@
+"""TensorFlow Serving's gRPC: its PredictionService, by its own protos.
+
+transport = make("grpc", "localhost:8500", "stfn", None, 64_000_000)
+
+Needs the extra [serving].
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from stfn_keras.errors import UserError
+from stfn_keras.serving.client.transport import (
+    ServerError,
+    Unavailable,
+    too_large,
+    too_slow,
+)
+
+try:
+    import grpc
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+except ImportError as _error:
+    raise UserError(
+        f"gRPC needs TensorFlow Serving's protos. Received: {_error}; "
+        "pip install 'stfn-keras[serving]', or use --server http://HOST:8501"
+    ) from _error
+
+
+class GrpcTransport:
+    """A channel to one model; see `Transport`. Threads may share it."""
+
+    def __init__(
+        self, channel: grpc.Channel, name: str, version: int | None, max_bytes: int
+    ) -> None:
+        self._channel = channel
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        self._name, self._version = name, version
+        self._max_bytes = max_bytes
+
+    def call(
+        self, signature: str, inputs: Mapping[str, np.ndarray], timeout: float
+    ) -> dict[str, np.ndarray]:
+        """Send one request; see `Transport.call`."""
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = self._name
+        request.model_spec.signature_name = signature
+        if self._version is not None:
+            request.model_spec.version.value = self._version
+        for name, array in inputs.items():
+            kind = tf.string if array.dtype == object else None
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(array, kind))
+        if (size := request.ByteSize()) > self._max_bytes:
+            raise too_large(size, self._max_bytes)
+        try:
+            answer = self._stub.Predict(request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise _told(error, timeout) from error
+        return {name: tf.make_ndarray(proto) for name, proto in answer.outputs.items()}
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+
+def _told(error: grpc.RpcError, timeout: float) -> UserError:
+    code = error.code()
+    if code == grpc.StatusCode.UNAVAILABLE:
+        return Unavailable(f"the server cannot be reached: {error.details()}")
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        return too_slow(timeout)
+    return ServerError(code.name, error.details() or "no details")
+
+
+def make(
+    scheme: str, address: str, name: str, version: int | None, max_bytes: int
+) -> GrpcTransport:
+    """Open a channel; with `grpcs` over TLS."""
+    options = [
+        ("grpc.max_send_message_length", max_bytes),
+        ("grpc.max_receive_message_length", max_bytes),
+        ("grpc.enable_retries", 0),  # `retried` does it, within one deadline
+    ]
+    if scheme == "grpcs":
+        secrets = grpc.ssl_channel_credentials()
+        channel = grpc.secure_channel(address, secrets, options)
+    else:
+        channel = grpc.insecure_channel(address, options)
+    return GrpcTransport(channel, name, version, max_bytes)
