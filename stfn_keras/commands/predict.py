@@ -1,99 +1,166 @@
-"""Predict a video's class: `python predict.py --model models/NAME VIDEO`."""
+"""Predict classes of videos: `python predict.py --model models/NAME VIDEO ...`.
 
-import json
+VIDEO is a file, a folder of videos or of a video's frames, a pattern such as
+'clips/**/*.mp4', camera:0, or - for a list on standard input, a path a line.
+"""
+
+import contextlib
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
+from tqdm import tqdm
 
 from stfn_keras import flags
 from stfn_keras.errors import UserError
-from stfn_keras.files import read_json, write_json
 from stfn_keras.quiet import import_keras_quietly
+from stfn_keras.serving.sources import Source, find_sources
+from stfn_keras.video.limits import DecodingConfig
 
 if TYPE_CHECKING:
-    from stfn_keras.serving.predictor import Prediction
+    from stfn_keras.serving.predictor import Predictor
+    from stfn_keras.serving.results import Results
+
+REMOTE = "remote"
 
 
 def define_flags() -> None:
     """Define every flag of the command."""
     absl_flags.DEFINE_string("model", None, "exported model", required=True)
-    absl_flags.DEFINE_string(
-        "out", "predictions", "folder for the JSON and the picture of each video"
+    absl_flags.DEFINE_string("out", "predictions", "folder for each video's results")
+    absl_flags.DEFINE_integer("top", 5, "classes to name", lower_bound=1)
+    absl_flags.DEFINE_enum(
+        "format", "text", ["text", "csv", "jsonl"], "what is printed"
     )
-    absl_flags.DEFINE_integer("top", 5, "classes to print", lower_bound=1)
-    absl_flags.DEFINE_bool("json", False, "print JSON, one object a video")
+    absl_flags.DEFINE_bool("json", False, "the same as --format=jsonl")
+    absl_flags.DEFINE_float(
+        "window", 0.0, "cut videos into windows of so many seconds; 0: do not", 0.0
+    )
+    absl_flags.DEFINE_float(
+        "stride", 0.0, "seconds from a window to the next; 0: the window's length", 0.0
+    )
+    absl_flags.DEFINE_bool("draw", False, "write each video with its labels over it")
+    absl_flags.DEFINE_float("seconds", 5.0, "how long a camera is watched", 0.1)
+    absl_flags.DEFINE_string(
+        "runtime",
+        "saved_model",
+        "what computes: saved_model (tf), litert_float32 (litert), litert_float16, "
+        "litert_dynamic, litert_int8, onnx, openvino, as far as exported; or remote",
+    )
+    absl_flags.DEFINE_string("server", "", "with --runtime=remote: its address")
+    absl_flags.DEFINE_integer(
+        "threads", 0, "CPU threads of the network; 0: the runtime's choice", 0
+    )
+    flags.define(DecodingConfig)
 
 
 def main(argv: Sequence[str]) -> None:
     """Predict every video named on the command line."""
-    videos = [Path(name) for name in argv[1:]]
-    if not videos:
+    values = absl_flags.FLAGS
+    if len(argv) < 2:
         raise UserError("name at least one video: predict.py --model DIR VIDEO ...")
+    if values.stride and not values.window:
+        raise UserError("--stride needs --window, the length of a window in seconds")
+    sources = find_sources(argv[1:], sys.stdin)
     import_keras_quietly()
     from stfn_keras.serving.predictor import Predictor
-    from stfn_keras.serving.sheet import draw_sheet
+    from stfn_keras.serving.results import COLUMNS, Results, check_ours, csv_line
 
-    values = absl_flags.FLAGS
-    stems = [video.stem for video in videos]
-    if len(set(stems)) < len(stems):
-        raise UserError(
-            "videos of one call must have distinct names, since their results are "
-            f"named after them. Received: {', '.join(sorted(stems))}"
-        )
-    for name in stems:
-        _check_ours(Path(values.out) / name)
-    predictor = Predictor(Path(values.model))
+    for source in sources:
+        check_ours(Path(values.out) / source.name)
+    decoding = flags.read(DecodingConfig)
+    predictor = Predictor(
+        Path(values.model), _runtime(values), values.threads or None, decoding
+    )
+    if _form(values) == "csv":
+        print(csv_line([COLUMNS]))
     failed = 0
-    for video in videos:
+    # A bar only where several videos are awaited on a terminal.
+    quiet = True if len(sources) < 2 else None
+    for source in tqdm(sources, unit="video", disable=quiet, dynamic_ncols=True):
+        results = Results(Path(values.out) / source.name, predictor.folder, values.top)
         try:
-            prediction = predictor.predict(video)
+            with _recorded(source, values.seconds) as video:
+                _predict(predictor, video, source, results, values, decoding)
         except UserError as error:
             failed += 1
-            print(f"error: {error}", file=sys.stderr)
-            continue
-        stem = Path(values.out) / video.stem
-        sheet = stem.with_name(stem.name + ".png")
-        found = _as_json(prediction, predictor.folder, values.top)
-        write_json(stem.with_name(stem.name + ".json"), found)
-        draw_sheet(prediction, sheet)
-        print(json.dumps(found) if values.json else _as_text(prediction, values.top))
-        if not values.json:
-            print(f"  picture: {sheet}")
+            tqdm.write(f"error: {error}", file=sys.stderr)
     if failed:
-        raise UserError(f"{failed} of {len(videos)} videos could not be predicted")
+        raise UserError(f"{failed} of {len(sources)} videos could not be predicted")
 
 
-def _check_ours(stem: Path) -> None:
-    """Refuse to write over files that an earlier prediction did not make."""
-    result, sheet = (stem.with_name(stem.name + end) for end in (".json", ".png"))
-    if result.exists():
-        ours = {"video", "model", "top"} <= set(read_json(result, "a prediction"))
+def _predict(
+    predictor: "Predictor",
+    video: Path,
+    source: Source,
+    results: "Results",
+    values: Any,
+    decoding: DecodingConfig,
+) -> None:
+    """Predict one video, or its windows; print them and write their files."""
+    from stfn_keras.serving.drawing import LINES, draw_video
+    from stfn_keras.serving.results import as_line
+
+    form, labels = _form(values), []
+
+    def say(text: str) -> None:
+        tqdm.write(text, file=sys.stdout)
+
+    if values.window:
+        stride = values.stride or values.window
+        windows = predictor.windows(video, values.window, stride, source.path)
+        if form == "text":
+            say(str(source.path))
+        for found in results.written(windows, values.window, stride):
+            say(as_line(found, form, predictor.folder, values.top))
+            if values.draw:
+                labels.append((found.start or 0.0, found.end or 0.0, found.top(LINES)))
     else:
-        ours = not sheet.exists()
-    if not ours:
+        found = predictor.predict(video, source.path)
+        picture = results.write(found)
+        say(as_line(found, form, predictor.folder, values.top))
+        labels.append((0.0, float("inf"), found.top(LINES)))
+        if form == "text":
+            say(f"  picture: {picture}")
+    if values.draw:
+        draw_video(video, labels, results.path(".mp4"), decoding)
+        if form == "text":
+            say(f"  video: {results.path('.mp4')}")
+
+
+@contextlib.contextmanager
+def _recorded(source: Source, seconds: float) -> Iterator[Path]:
+    """Give the file to predict: of a camera what it sees now, for a while."""
+    if source.camera is None:
+        yield source.path
+        return
+    from stfn_keras.serving.playing import record
+
+    with tempfile.TemporaryDirectory(prefix="stfn-") as folder:
+        video = Path(folder) / "camera.mkv"
+        record(source.camera, seconds, video)
+        yield video
+
+
+def _runtime(values: Any) -> Any:
+    """The runtime's name, or the one that asks a server."""
+    if (values.runtime == REMOTE) != bool(values.server):
         raise UserError(
-            f"--out holds files that are no predictions of ours: {stem}.*; choose "
-            "another folder"
+            "--runtime=remote and --server=HOST:PORT belong together. Received: "
+            f"--runtime={values.runtime} --server={values.server!r}"
         )
+    if values.runtime != REMOTE:
+        return values.runtime
+    from stfn_keras.serving.runtimes.remote import open_remote
+
+    return open_remote(Path(values.model), values.server)
 
 
-def _as_json(prediction: "Prediction", model: Path, top: int) -> dict:
-    best = [{"label": label, "score": score} for label, score in prediction.top(top)]
-    scores = dict(zip(prediction.labels, prediction.scores.tolist(), strict=True))
-    return {
-        "video": str(prediction.video),
-        "model": str(model),
-        "top": best,
-        "scores": scores,
-    }
-
-
-def _as_text(prediction: "Prediction", top: int) -> str:
-    lines = [f"  {score:6.4f}  {label}" for label, score in prediction.top(top)]
-    return "\n".join([str(prediction.video), *lines])
+def _form(values: Any) -> str:
+    return "jsonl" if values.json else values.format
 
 
 def run() -> None:

@@ -6,7 +6,8 @@ models/NAME/VERSION/saved_model.pb, variables/, assets.extra/config.json, ...
 from pathlib import Path
 
 from stfn_keras.errors import UserError
-from stfn_keras.files import read_json
+from stfn_keras.files import read_json, sha256
+from stfn_keras.serving.formats import FOLDER, FORMATS
 
 MARK = "stfn_keras model"  # what a model's config.json is, under `kind`
 EXTRA = "assets.extra"
@@ -25,6 +26,29 @@ def read_config(folder: Path) -> dict:
             f"expected a model made by export.py. {folder} says: {config.get('kind')!r}"
         )
     return config
+
+
+def check_digests(folder: Path, config: dict, name: str) -> None:
+    """Refuse a version of which a file that a format needs is not as it was written.
+
+    Args:
+        folder: Of the version.
+        config: As `read_config` gives it.
+        name: Of the format.
+
+    Raises:
+        UserError: Names the file.
+    """
+    for file, digest in config["sha256"].items():
+        if name == "saved_model":
+            needed = not file.startswith(f"{FOLDER}/")
+        else:
+            needed = file in FORMATS[name].files
+        path = folder / file
+        if needed and not (path.is_file() and sha256(path) == digest):
+            raise UserError(
+                f"the model file {path} is missing or damaged: export it again"
+            )
 
 
 def newest_version(model: Path) -> Path:

@@ -1,49 +1,51 @@
-"""A raw video file in, scores out, by an exported model.
+"""A raw video in, scores out, by an exported model in any of its formats.
 
-    predictor = Predictor(Path("models/stfn"))
-    prediction = predictor.predict(Path("clip.avi"))
-    prediction.top(5)  # [("PushUps", 0.93), ...]
+    predictor = Predictor(Path("models/stfn"), "onnx")
+    predictor.predict(Path("clip.avi")).top(5)  # [("PushUps", 0.93), ...]
+    for prediction in predictor.windows(Path("match.mp4"), length=4.0, stride=2.0):
+        prediction.start, prediction.top(1)
 
 The video passes through the same preparation as the training data, JPEG round trip
-included, so the scores equal the evaluation's.
+included, and the same centre view, so the scores equal the evaluation's.
 """
 
-import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
-from stfn_keras.config import FLOW_BOUND
-from stfn_keras.data.manifest import preparation_config
-from stfn_keras.data.sampling import fixed_positions
-from stfn_keras.errors import UserError
-from stfn_keras.files import sha256
-from stfn_keras.serving.folder import newest_version, read_config
-from stfn_keras.video.flow import get_preset
-from stfn_keras.video.prepare import PreparedVideo, VideoError, prepare_video
+from stfn_keras.serving.folder import check_digests, newest_version, read_config
+from stfn_keras.serving.preparer import Preparer
+from stfn_keras.serving.runtimes.base import Runtime
+from stfn_keras.serving.runtimes.open import format_name, open_runtime
+from stfn_keras.video.centre import centre_views
+from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
+from stfn_keras.video.prepare import PreparedVideo
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Scores of one video.
+    """Scores of one video, or of a window of one.
 
     Attributes:
-        video: The file.
+        video: The file, or the folder of frames.
         labels: str (C,).
         scores: float32 (C,), softmax, sum 1.
         prepared: The T snippets that the network saw.
-        flow: Name of the flow field it saw.
+        flow: Name of the flow field it saw; None for a network without flow.
+        start: Of the window, in seconds; None for a whole video.
+        end: Likewise.
     """
 
     video: Path
     labels: tuple[str, ...]
     scores: np.ndarray
     prepared: PreparedVideo
-    flow: str
+    flow: str | None
+    start: float | None = None
+    end: float | None = None
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """The best classes and their scores, best first."""
@@ -56,82 +58,79 @@ class Predictor:
 
     Args:
         model: `models/NAME`, whose newest version is taken, or one version.
+        runtime: A format that the model was published in, or an opened runtime.
+        threads: CPU threads of the network; None is the runtime's own choice.
+        decoding: Limits of videos, and what becomes of damaged ones.
 
     Raises:
-        UserError: There is no model of ours, one of its files is damaged, or it
-            needs another flow preset than this installation has.
+        UserError: There is no model of ours, one of its files is damaged, it was not
+            published in the format, or it needs another flow preset than this
+            installation has.
     """
 
-    def __init__(self, model: Path) -> None:
+    def __init__(
+        self,
+        model: Path,
+        runtime: str | Runtime = "saved_model",
+        threads: int | None = None,
+        decoding: DecodingConfig = DEFAULT_DECODING,
+    ) -> None:
         self.folder = newest_version(model)
         config = read_config(self.folder)
-        self.labels = tuple(config["labels"])
-        self.flow = config["flow"]
-        self.segments = int(config["model"]["segments"])
-        # A model of dense data takes snippets too: the same pixels, only those needed.
-        self.preparation = dataclasses.replace(
-            preparation_config(config["preprocessing"]), layout="snippet"
-        )
-        self._check_digests(config["sha256"])
-        _check_flow(config["preprocessing"]["flow"][self.flow])
-        self._model = tf.saved_model.load(str(self.folder))
-        self._serve = self._model.signatures["serve_jpeg"]
+        self.preparer = Preparer(config, decoding)
+        self.labels = self.preparer.labels
+        if isinstance(runtime, str):
+            check_digests(self.folder, config, format_name(runtime))
+            runtime = open_runtime(self.folder, runtime, threads)
+        self.runtime = runtime
+        self._sizes = {stream: shape[1] for stream, shape in runtime.inputs.items()}
 
-    def _check_digests(self, digests: dict[str, str]) -> None:
-        for file, digest in digests.items():
-            path = self.folder / file
-            if not path.is_file() or sha256(path) != digest:
-                raise UserError(
-                    f"the model file {path} is missing or damaged: export it again"
-                )
+    def predict(self, video: Path, called: Path | None = None) -> Prediction:
+        """Score one video file, or a folder of frames.
 
-    def predict(self, video: Path) -> Prediction:
-        """Score one video file.
+        Args:
+            video: The file or folder.
+            called: What the prediction calls it, if not by its path.
 
         Raises:
             UserError: The video cannot be used, and why.
         """
-        chosen = fixed_positions(self.preparation.snippets, self.segments, 1)[0]
-        try:
-            prepared = prepare_video(video, self.preparation, select=chosen.tolist())
-        except VideoError as error:
-            raise UserError(
-                f"{video} cannot be used: {error.reason} "
-                f"({error.decoded} frames decoded)"
-            ) from error
-        scores = self._serve(**self._inputs(prepared))["scores"].numpy()[0]
-        return Prediction(video, self.labels, scores, prepared, self.flow)
+        return self._prediction(called or video, self.preparer.prepare(video))
 
-    def _inputs(self, prepared: PreparedVideo) -> dict[str, tf.Tensor]:
-        step = self.preparation.rgb_per_snippet
-        offered = {
-            "rgb_jpeg": tf.constant([prepared.rgb[::step]]),
-            "flow_jpeg": tf.constant([prepared.flow[self.flow]]),
-            "height": tf.constant([prepared.height]),
-            "width": tf.constant([prepared.width]),
-        }
-        wanted = self._serve.structured_input_signature[1]
-        return {name: offered[name] for name in wanted}
+    def windows(
+        self, video: Path, length: float, stride: float, called: Path | None = None
+    ) -> Iterator[Prediction]:
+        """Score each window of a long video file, in order, while it is decoded.
 
+        Args:
+            video: The file.
+            length: Of a window, in seconds.
+            stride: From a window's start to the next one's, in seconds.
+            called: What the predictions call it, if not by its path.
 
-def _check_flow(field: dict) -> None:
-    """Refuse a flow field that this installation would compute otherwise."""
-    preset = get_preset(field["preset"])
-    ours = {
-        "version": preset.version,
-        "parameters": dict(preset.parameters),
-        "bound": FLOW_BOUND,
-    }
-    for key, value in ours.items():
-        if field[key] != value:
-            raise UserError(
-                f"the model's flow {field['preset']!r} has {key} = {field[key]}, this "
-                f"version of stfn_keras has {value}: use the version that trained it"
+        Raises:
+            UserError: The video cannot be used, and why.
+        """
+        for window in self.preparer.windows(video, length, stride):
+            yield self._prediction(
+                called or video, window.prepared, window.start, window.end
             )
-    if field["opencv"] != cv2.__version__:
-        logging.warning(
-            "the model's flow was computed by OpenCV %s, this is %s: flow, and so "
-            "scores, may differ a little",
-            field["opencv"],
-            cv2.__version__,
-        )
+
+    def views(self, prepared: PreparedVideo) -> dict[str, np.ndarray]:
+        """A video's centre view, uint8 (1, T, size, size, channels) by stream."""
+        encoded = self.preparer.encoded(prepared)
+        batch = {name: tf.constant([value]) for name, value in encoded.items()}
+        pairs = self.preparer.preparation.pairs
+        views = centre_views(batch, self._sizes, pairs)
+        return {stream: view.numpy() for stream, view in views.items()}
+
+    def _prediction(
+        self,
+        video: Path,
+        prepared: PreparedVideo,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> Prediction:
+        scores = self.runtime.predict(self.views(prepared))["scores"][0]
+        flow = self.preparer.flow
+        return Prediction(video, self.labels, scores, prepared, flow, start, end)

@@ -12,21 +12,26 @@ from stfn_keras.video import flow, image
 def draw_sheet(prediction: Prediction, path: Path) -> None:
     """Write the contact sheet of a prediction as PNG.
 
-    Top row: each segment's frame and its time. Middle row: the snippet's middle
-    flow pair, direction as hue and speed as saturation. Below: the best scores.
+    Top row: each segment's frame and its time. Middle row, where the network reads
+    flow: the snippet's middle pair, direction as hue and speed as saturation. Below:
+    the best scores.
     """
     prepared = prediction.prepared
     segments = len(prepared.positions)
-    mosaics = prepared.flow[prediction.flow]
+    mosaics = next(iter(prepared.flow.values()), None)
+    rows = 2 if mosaics else 1
     per = len(prepared.rgb) // segments
     aspect = prepared.height / prepared.width
-    width = 1.9 * segments
-    figure = plt.figure(figsize=(width, 2 * 1.9 * aspect + 2.6), layout="constrained")
-    grid = figure.add_gridspec(3, segments, height_ratios=[aspect, aspect, 1.0])
+    size = (1.9 * segments, rows * 1.9 * aspect + 2.6)
+    figure = plt.figure(figsize=size, layout="constrained")
+    grid = figure.add_gridspec(
+        rows + 1, segments, height_ratios=[*[aspect] * rows, 1.0]
+    )
     for column in range(segments):
         pictures = [image.decode_rgb(prepared.rgb[column * per])]
-        codes = image.decode_flow(mosaics[column], prepared.height, prepared.width)
-        pictures.append(flow.colour(codes[len(codes) // 2]))
+        if mosaics:
+            codes = image.decode_flow(mosaics[column], prepared.height, prepared.width)
+            pictures.append(flow.colour(codes[len(codes) // 2]))
         for row, picture in enumerate(pictures):
             axes = figure.add_subplot(grid[row, column])
             axes.imshow(picture)
@@ -37,7 +42,7 @@ def draw_sheet(prediction: Prediction, path: Path) -> None:
                 axes.set_title(f"{seconds:.1f} s", fontsize=9)
             if column == 0:
                 axes.set_ylabel(("RGB", "flow")[row])
-    bars = figure.add_subplot(grid[2, :])
+    bars = figure.add_subplot(grid[rows, :])
     best = prediction.top(5)[::-1]
     bars.barh([label for label, _ in best], [score for _, score in best],
               color="#3b6ea5")  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from os import PathLike
 
+import av
 import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
@@ -148,12 +149,16 @@ def read(
         frames = Frames(source, decoding)
         for index, frame in enumerate(frames, -first):
             if index in wanted:
-                image = reformatter.reformat(frame, format="rgb24").to_ndarray()
-                image = np.rot90(image, quarter_turns(frame))
-                yield index, resize(np.ascontiguousarray(image), size)
+                yield index, resize(upright(frame, reformatter), size)
             if index == last:
                 return
         raise VideoError("damaged", source.declared, frames.decoded)
+
+
+def upright(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
+    """Convert a frame to uint8 RGB (height, width, 3), rotated as its file says."""
+    image = reformatter.reformat(frame, format="rgb24").to_ndarray()
+    return np.ascontiguousarray(np.rot90(image, quarter_turns(frame)))
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from stfn_keras.commands.predict import _check_ours
+from stfn_keras.serving.results import check_ours
 from stfn_keras.errors import UserError
 from stfn_keras.exporting.export import export
 from stfn_keras.figures import save_figure
@@ -67,11 +67,11 @@ def test_flow_that_would_be_computed_otherwise_is_refused(
 def test_files_of_others_are_not_overwritten(tmp_path):
     (tmp_path / "clip.json").write_text("{}")
     with pytest.raises(UserError, match="no predictions of ours"):
-        _check_ours(tmp_path / "clip")
+        check_ours(tmp_path / "clip")
     (tmp_path / "other.png").write_text("mine")
     with pytest.raises(UserError, match="no predictions of ours"):
-        _check_ours(tmp_path / "other")
-    _check_ours(tmp_path / "new")
+        check_ours(tmp_path / "other")
+    check_ours(tmp_path / "new")
 
 
 def test_a_dollar_in_a_name_is_drawn(tmp_path):
