@@ -93,7 +93,8 @@ def export(
         else (_test_source(run, data, verify, sizes))
     )
     with videos_of as source, published(name / str(version)) as aside:
-        ServingModule(network, source.pairs).save(aside)
+        module = ServingModule(network, run.labels)
+        module.save(aside)
         loaded = tf.saved_model.load(str(aside))
         parity = measure_parity(
             network, loaded.signatures["serve_jpeg"], source, videos
@@ -108,7 +109,7 @@ def export(
                 f"evaluation's. Received: {parity['max_abs_diff']:g}; nothing was "
                 "published, please report this"
             )
-        _write_extra(aside, run, {"saved_model": parity})
+        _write_extra(aside, run, module.inputs, {"saved_model": parity})
     return name / str(version)
 
 
@@ -123,7 +124,7 @@ def _test_source(
         yield open_source(folder, manifest, run.training.split, "e", run.flow, sizes)
 
 
-def _write_extra(folder: Path, run: Run, parity: dict) -> None:
+def _write_extra(folder: Path, run: Run, inputs: dict, parity: dict) -> None:
     extra = folder / EXTRA
     files = [f for f in sorted(folder.rglob("*")) if f.is_file()]
     digests = {str(f.relative_to(folder)): sha256(f) for f in files}
@@ -144,6 +145,8 @@ def _write_extra(folder: Path, run: Run, parity: dict) -> None:
             "flow": flow,
             "preprocessing": preprocessing,
             "data_digest": run.data_digest,
+            "inputs": inputs,
+            "formats": list(parity),
             "sha256": digests,
         },
     )

@@ -1,6 +1,6 @@
 """A trained network as a SavedModel that TF Serving loads.
 
-    module = ServingModule(network, pairs=5)
+    module = ServingModule(network, labels=("PushUps", ...))
     module.save(folder)
 
 Signatures, T segments per video:
@@ -8,37 +8,32 @@ Signatures, T segments per video:
 - `serving_default`: `rgb` uint8 (batch, T, H, W, 3), `flow` uint8
   (batch, T, H2, W2, 2L) -> `scores`, `logits` float32 (batch, classes).
 - `serve_jpeg`: `rgb_jpeg` string (batch, T), `flow_jpeg` string (batch, T), encoded
-  as in the shards and of any stored size -> the same. The centre view is taken
-  inside, by the code that evaluation runs. A network without RGB is told the true
-  size of the flow: `height` and `width` int32 (batch,).
+  as in the shards and of any stored size -> the same, and the best classes' `labels`
+  string and `label_scores` float32 (batch, 5). The centre view is taken inside, by the
+  code that evaluation runs. A network without RGB is told the true size of the flow:
+  `height` and `width` int32 (batch,).
+- `features`: one segment, `rgb` uint8 (batch, H, W, 3), `flow` uint8
+  (batch, H2, W2, 2L) -> `rgb_features`, `flow_features` float32 (batch, features).
+- `fuse`: `rgb_features`, `flow_features` float32 (batch, T, features) -> `scores`,
+  `logits`. So a live stream computes its newest segment alone.
 
 A network of one stream has that stream's inputs alone.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from stfn_keras.training.stages import input_sizes
-from stfn_keras.video import view
+from stfn_keras.errors import UserError
+from stfn_keras.exporting.guards import guarded, guarded_jpegs
+from stfn_keras.video.centre import centre_views
 
-MAX_PIXELS = 4096 * 4096  # of one encoded image: a small JPEG can decode to gigabytes
+BEST = 5  # classes that `serve_jpeg` names
 
-
-def _checked(jpeg: tf.Tensor) -> tf.Tensor:
-    """Refuse an image that would decode to too many pixels."""
-    shape = tf.cast(tf.io.extract_jpeg_shape(jpeg), tf.int64)
-    message = f"an encoded image must have at most {MAX_PIXELS} pixels"
-    check = tf.debugging.assert_less_equal(
-        shape[0] * shape[1], tf.constant(MAX_PIXELS, tf.int64), message
-    )
-    with tf.control_dependencies([check]):
-        return tf.identity(jpeg)
-
-
-def _checked_all(jpegs: tf.Tensor) -> tf.Tensor:
-    return tf.map_fn(_checked, jpegs)
+Tensors = dict[str, tf.Tensor]
+Shapes = dict[str, tuple[int, ...]]  # of one sample, by input
 
 
 class ServingModule(tf.Module):
@@ -46,76 +41,108 @@ class ServingModule(tf.Module):
 
     Args:
         network: From uint8 views to `logits` and `scores`.
-        pairs: Flow pairs L per snippet.
+        labels: Names of the classes.
+
+    Attributes:
+        inputs: Shape (T, height, width, channels) of one video's view, by stream.
+
+    Raises:
+        UserError: Keras computes with another backend than TensorFlow.
     """
 
-    def __init__(self, network: keras.Model, pairs: int) -> None:
+    def __init__(self, network: keras.Model, labels: Sequence[str]) -> None:
         super().__init__(name="stfn")
+        if (backend := keras.backend.backend()) != "tensorflow":
+            raise UserError(
+                f"exporting needs KERAS_BACKEND=tensorflow, whatever backend the run "
+                f"was trained with. Received: {backend}"
+            )
         # Tracking the Keras model itself would store its weights a second time.
         self._variables = [variable.value for variable in network.variables]
-        self._sizes = input_sizes(network)
-        self._pairs = pairs
-        self._segments = int(next(iter(network.input.values())).shape[1])
-        specs = {
-            stream: tf.TensorSpec(tensor.shape, tf.uint8, name=stream)
+        self.inputs: Shapes = {
+            stream: tuple(int(side) for side in tensor.shape[1:])
             for stream, tensor in network.input.items()
         }
 
-        def call(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            found = network(inputs, training=False)
-            return {"scores": found["scores"], "logits": found["logits"]}
+        def classify(**inputs: tf.Tensor) -> Tensors:
+            return _outputs(network(guarded(inputs, self.inputs), training=False))
 
-        self._call = call
-        self.serving_default = tf.function(call, input_signature=None)
-        self._default = self.serving_default.get_concrete_function(**specs)
-        self._jpeg = self._jpeg_function()
-
-    def _jpeg_function(self) -> tf.types.experimental.ConcreteFunction:
-        streams = tuple(self._sizes)
-        specs = {
-            f"{s}_jpeg": tf.TensorSpec([None, self._segments], tf.string, f"{s}_jpeg")
-            for s in streams
+        default = _traced(classify, self.inputs, tf.uint8)
+        self._functions = {
+            "serving_default": default,
+            "serve_jpeg": self._serve_jpeg(default, labels),
+            "features": self._features(network),
+            "fuse": _fuse(network),
         }
-        if streams == ("flow",):
-            for side in ("height", "width"):
-                specs[side] = tf.TensorSpec([None], tf.int32, name=side)
-        signature = {
-            stream: tf.TensorSpec(
-                [self._segments, self._sizes[stream], self._sizes[stream],
-                 3 if stream == "rgb" else 2 * self._pairs], tf.uint8,
-            )
-            for stream in streams
-        }  # fmt: skip
 
-        def call(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-            views = tf.map_fn(self._view, inputs, fn_output_signature=signature)
-            return self._call(**views)
+    def _serve_jpeg(
+        self, classify: tf.types.experimental.ConcreteFunction, labels: Sequence[str]
+    ) -> tf.types.experimental.ConcreteFunction:
+        sizes = {stream: shape[1] for stream, shape in self.inputs.items()}
+        pairs = self.inputs["flow"][-1] // 2 if "flow" in self.inputs else 0
+        shapes: Shapes = {f"{s}_jpeg": shape[:1] for s, shape in self.inputs.items()}
+        types = dict.fromkeys(shapes, tf.string)
+        if "rgb" not in self.inputs:
+            shapes |= {"height": (), "width": ()}
+            types |= {"height": tf.int32, "width": tf.int32}
+        specs = {
+            name: tf.TensorSpec([None, *shape], types[name], name)
+            for name, shape in shapes.items()
+        }
+        words, best = tf.constant(list(labels)), min(BEST, len(labels))
+
+        def call(**inputs: tf.Tensor) -> Tensors:
+            encoded = guarded_jpegs(guarded(inputs, shapes), pairs)
+            found = classify(**centre_views(encoded, sizes, pairs))
+            highest = tf.math.top_k(found["scores"], best)
+            named = tf.gather(words, highest.indices)
+            return {**found, "labels": named, "label_scores": highest.values}
 
         return tf.function(call).get_concrete_function(**specs)
 
-    def _view(self, encoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The centre view of one video's encoded snippets."""
-        views = {}
-        frames = None
-        if "rgb_jpeg" in encoded:
-            frames = view.decode_frames(_checked_all(encoded["rgb_jpeg"]))
-            height, width = tf.shape(frames)[1], tf.shape(frames)[2]
-        else:
-            height, width = encoded["height"], encoded["width"]
-        crop = view.centre_crop(height, width)
-        if frames is not None:
-            views["rgb"] = view.crop_rgb(frames, crop, self._sizes["rgb"])
-        if "flow_jpeg" in encoded:
-            codes = view.decode_flows(
-                _checked_all(encoded["flow_jpeg"]), height, width, self._pairs
-            )
-            views["flow"] = view.crop_flow(codes, crop, self._sizes["flow"])
-        return views
+    def _features(self, network: keras.Model) -> tf.types.experimental.ConcreteFunction:
+        shapes = {stream: shape[1:] for stream, shape in self.inputs.items()}
+        towers = {s: network.get_layer(f"{s}_features").layer for s in shapes}
+
+        def call(**inputs: tf.Tensor) -> Tensors:
+            checked = guarded(inputs, shapes)
+            return {
+                f"{s}_features": tf.cast(tower(checked[s], training=False), tf.float32)
+                for s, tower in towers.items()
+            }
+
+        return _traced(call, shapes, tf.uint8)
 
     def save(self, folder: Path) -> None:
-        """Write the SavedModel with both signatures."""
-        tf.saved_model.save(
-            self,
-            str(folder),
-            signatures={"serving_default": self._default, "serve_jpeg": self._jpeg},
-        )
+        """Write the SavedModel with all signatures."""
+        tf.saved_model.save(self, str(folder), signatures=dict(self._functions))
+
+
+def _fuse(network: keras.Model) -> tf.types.experimental.ConcreteFunction:
+    """Everything above the towers."""
+    features = {
+        f"{stream}_features": network.get_layer(f"{stream}_features").output
+        for stream in network.input
+    }
+    head = keras.Model(list(features.values()), _outputs(network.output))
+    shapes = {name: tuple(tensor.shape[1:]) for name, tensor in features.items()}
+
+    def call(**inputs: tf.Tensor) -> Tensors:
+        checked = guarded(inputs, shapes)
+        return _outputs(head([checked[name] for name in shapes], training=False))
+
+    return _traced(call, shapes, tf.float32)
+
+
+def _outputs(found: dict) -> dict:
+    return {name: found[name] for name in ("scores", "logits")}
+
+
+def _traced(
+    call: Callable[..., Tensors], shapes: Shapes, dtype: tf.DType
+) -> tf.types.experimental.ConcreteFunction:
+    specs = {
+        name: tf.TensorSpec([None, *shape], dtype, name)
+        for name, shape in shapes.items()
+    }
+    return tf.function(call).get_concrete_function(**specs)

@@ -47,7 +47,7 @@ def centre_view(
     return views
 
 
-@tf.function(reduce_retracing=True)
+@tf.function
 def centre_views(
     encoded: Mapping[str, tf.Tensor], sizes: Mapping[str, int], pairs: int
 ) -> dict[str, tf.Tensor]:

@@ -33,7 +33,9 @@ CROP_COUNTS = (1, 2, 5, 10)
 
 def decode_rgb(jpeg: tf.Tensor) -> tf.Tensor:
     """Decode one RGB JPEG exactly as OpenCV does; uint8 (H, W, 3)."""
-    return tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
+    return tf.io.decode_jpeg(
+        jpeg, channels=3, dct_method="INTEGER_ACCURATE", name="rgb_jpeg"
+    )
 
 
 def decode_flow(
@@ -62,7 +64,9 @@ def _tiles(jpegs: tf.Tensor, pairs: int) -> tf.Tensor:
         spec = tf.TensorSpec([1, None, 2, None], tf.uint8)
         each = tf.map_fn(lambda jpeg: _tiles(jpeg, 1), jpegs, fn_output_signature=spec)
         return tf.squeeze(each, 1)
-    mosaic = tf.io.decode_jpeg(jpegs, channels=1, dct_method="INTEGER_ACCURATE")
+    mosaic = tf.io.decode_jpeg(
+        jpegs, channels=1, dct_method="INTEGER_ACCURATE", name="flow_jpeg"
+    )
     rows = tf.shape(mosaic)[0] // pairs
     columns = tf.shape(mosaic)[1] // 2
     return tf.reshape(mosaic, [pairs, rows, 2, columns])

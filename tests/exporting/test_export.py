@@ -12,11 +12,12 @@ from stfn_keras.data.source import open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import score_run
 from stfn_keras.evaluation.scores import softmax
-from stfn_keras.exporting import export as exporting
+from stfn_keras.exporting import saved_model
 from stfn_keras.exporting.export import export
 from stfn_keras.exporting.parity import jpeg_inputs
 from stfn_keras.files import sha256
 from stfn_keras.training.train import train
+from stfn_keras.video.centre import centre_views
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +97,11 @@ def test_a_folder_of_something_else_is_refused(trained, tmp_path):
 
 
 def test_beyond_the_tolerance_nothing_is_published(trained, tmp_path, monkeypatch):
-    view = exporting.ServingModule._view
-
-    def shifted(self, encoded):  # a server that normalises otherwise than training
-        views = view(self, encoded)
+    def shifted(*given):  # a server that normalises otherwise than training
+        views = centre_views(*given)
         return {**views, "rgb": 255 - views["rgb"]}
 
-    monkeypatch.setattr(exporting.ServingModule, "_view", shifted)
+    monkeypatch.setattr(saved_model, "centre_views", shifted)
     with pytest.raises(UserError, match="nothing was published"):
         export(trained, tmp_path / "m")
     assert not list((tmp_path / "m").iterdir())

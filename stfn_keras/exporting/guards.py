@@ -1,0 +1,134 @@
+"""What a served graph refuses, with a message that names the input.
+
+    views = guarded(views, shapes)             # shapes, batch sizes
+    encoded = guarded_jpegs(encoded, pairs=5)  # encoded images, before any is decoded
+
+A server does not check shapes against a signature, and some wrong ones would pass:
+seven videos of three segments fold into three of seven, and a batch of one is broadcast
+over the other stream's. The converters to other formats drop these operations.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from stfn_keras.video.image import BLOCK, padded
+
+MAX_PIXELS = 4096 * 4096  # of one encoded image: a small JPEG can decode to gigabytes
+MAX_BYTES = 16 * 2**20  # of one encoded image
+JPEG = b"\xff\xd8\xff"  # how every JPEG begins
+
+Tensors = dict[str, tf.Tensor]
+
+
+def guarded(
+    inputs: Mapping[str, tf.Tensor], shapes: Mapping[str, Sequence[int | None]]
+) -> Tensors:
+    """Check the shapes of a signature's inputs and that their batches agree.
+
+    Args:
+        inputs: By name; floating-point ones must be finite, too.
+        shapes: Of one sample, by name.
+
+    Returns:
+        The same tensors, which wait for the checks.
+    """
+    (first, *others), checked = list(inputs), {}
+    for name, tensor in inputs.items():
+        shaped = tf.ensure_shape(tensor, [None, *shapes[name]], name=name)
+        if tensor.dtype.is_floating:
+            shaped = tf.debugging.check_numerics(shaped, f"{name}: must be finite")
+        checked[name] = shaped
+    count = tf.shape(checked[first])[0]
+    checks = [
+        tf.debugging.assert_positive(count, f"{first}: expected at least one sample")
+    ]
+    checks += [
+        tf.debugging.assert_equal(
+            tf.shape(checked[name])[0], count,
+            f"{name}: expected as many samples as {first}",
+        )
+        for name in others
+    ]  # fmt: skip
+    return _after(checks, checked)
+
+
+def guarded_jpegs(encoded: Mapping[str, tf.Tensor], pairs: int) -> Tensors:
+    """Check encoded images by their headers, before any is decoded.
+
+    Args:
+        encoded: Inputs of `serve_jpeg`, their shapes and batches checked: see
+            `stfn_keras.video.centre`.
+        pairs: Flow pairs L per mosaic.
+
+    Returns:
+        The same tensors, which wait for the checks: each is a JPEG of at most
+        `MAX_BYTES` and `MAX_PIXELS`; a video's frames have one size; its mosaics hold L
+        pairs of that size.
+    """
+    sides = {name: _sides(encoded[name], name) for name in encoded if "_jpeg" in name}
+    checks = []
+    if "rgb_jpeg" in encoded:
+        frames = sides["rgb_jpeg"]  # (batch, T, 2)
+        checks.append(
+            tf.debugging.assert_equal(
+                frames, tf.broadcast_to(frames[:, :1], tf.shape(frames)),
+                "rgb_jpeg: expected the frames of a video to have one size",
+            )
+        )  # fmt: skip
+        size = frames[:, 0]
+    else:
+        size = tf.stack([encoded["height"], encoded["width"]], axis=1)
+        for name in ("height", "width"):
+            checks.append(
+                tf.debugging.assert_positive(
+                    encoded[name], f"{name}: expected a size in pixels"
+                )
+            )
+    if "flow_jpeg" in encoded:
+        tile = padded(size)  # (batch, 2), padded to whole JPEG blocks
+        mosaics = sides["flow_jpeg"]
+        expected = (tile * tf.constant([pairs, 2]))[:, None]
+        checks.append(
+            tf.debugging.assert_equal(
+                mosaics, tf.broadcast_to(expected, tf.shape(mosaics)),
+                f"flow_jpeg: expected mosaics of {pairs} rows of two tiles, each of "
+                f"the video's height and width rounded up to multiples of {BLOCK}",
+            )
+        )  # fmt: skip
+    return _after(checks, encoded)
+
+
+def _sides(jpegs: tf.Tensor, name: str) -> tf.Tensor:
+    """Height and width of encoded images, checked; int32 (batch, T, 2)."""
+    flat = tf.reshape(jpegs, [-1])
+    length = tf.strings.length(flat)
+    begun = tf.strings.substr(flat, 0, len(JPEG))
+    checks = [
+        tf.debugging.assert_equal(
+            tf.reduce_all(begun == JPEG), True, f"{name}: expected JPEG images"
+        ),
+        tf.debugging.assert_less_equal(
+            length, MAX_BYTES, f"{name}: expected at most {MAX_BYTES} bytes an image"
+        ),
+    ]
+    with tf.control_dependencies(checks):
+        flat = tf.identity(flat)
+    sides = tf.map_fn(
+        lambda jpeg: tf.io.extract_jpeg_shape(jpeg, name=name)[:2],
+        flat,
+        fn_output_signature=tf.TensorSpec([2], tf.int32),
+    )
+    pixels = tf.reduce_prod(tf.cast(sides, tf.int64), axis=1)
+    limit = tf.debugging.assert_less_equal(
+        pixels, tf.constant(MAX_PIXELS, tf.int64),
+        f"{name}: expected at most {MAX_PIXELS} pixels an image",
+    )  # fmt: skip
+    with tf.control_dependencies([limit]):
+        return tf.reshape(sides, [-1, jpegs.shape[1], 2])
+
+
+def _after(checks: list[tf.Operation], tensors: Mapping[str, tf.Tensor]) -> Tensors:
+    # Checks that Python already settled while tracing are None.
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        return {name: tf.identity(tensor) for name, tensor in tensors.items()}
