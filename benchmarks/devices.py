@@ -1,6 +1,6 @@
 """A training step on two logical devices and two cores, against one device on one core.
 
-    python benchmarks/devices.py --tower resnet50 --size 160 --images 8
+    python benchmarks/devices.py --tower resnet50 --size 160 --images 32
 
 Each is a process of its own, restricted to its cores, with the same global batch in
 memory and the steps that `train.py` takes; they take turns. Printed is also one device
@@ -30,9 +30,9 @@ class BenchmarkConfig:
     """What to run."""
 
     tower: str = option("resnet50", "tower", TOWERS)
-    images: int = option(8, "images per batch, in all")
+    images: int = option(32, "images per batch, in all")
     size: int = option(160, "side of the images in pixels")
-    turns: int = option(8, "timed steps of each")
+    turns: int = option(5, "timed steps of each")
 
 
 def train_steps(config: BenchmarkConfig, devices: int) -> None:
