@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from stfn_keras.serving.folder import newest_version, read_config
-from stfn_keras.serving.servers.checks import Refused, check_request, undecodable
+from stfn_keras.serving.folder import check_digests, newest_version, read_config
+from stfn_keras.serving.servers.checks import Refused, check_request, graph_words
 
 
 class ServedModel:
@@ -29,12 +29,12 @@ class ServedModel:
         outputs: Likewise of its outputs.
 
     Raises:
-        UserError: There is no model of ours.
+        UserError: There is no model of ours, or a file of it is damaged.
     """
 
     def __init__(self, model: Path) -> None:
         self.folder = newest_version(model)
-        self._pairs = int(read_config(self.folder)["model"]["pairs"])
+        check_digests(self.folder, read_config(self.folder), "saved_model")
         self._model = tf.saved_model.load(str(self.folder))  # holds the variables
         self._signatures = dict(self._model.signatures)
         self.inputs: dict[str, dict[str, tf.TensorSpec]] = {
@@ -80,15 +80,12 @@ class ServedModel:
             Refused: The request cannot be answered, and which input is why.
         """
         specs = self.specs(signature)
-        check_request(inputs, specs, self._pairs)
+        check_request(inputs, specs)
         tensors = {
             name: tf.constant(inputs[name], spec.dtype) for name, spec in specs.items()
         }
         try:
             found = self._signatures[signature](**tensors)
         except tf.errors.InvalidArgumentError as error:
-            names = " or ".join(tensors)
-            raise Refused(
-                undecodable(inputs) or f"{names} cannot be used: {error.message}"
-            ) from error
+            raise Refused(graph_words(error.message)) from error
         return {name: tensor.numpy() for name, tensor in found.items()}
