@@ -62,6 +62,8 @@ def watch(number: int) -> Generator[Timed, None, None]:
     Raises:
         UserError: There is no such camera, or it stopped giving frames.
     """
+    # What OpenCV would print of a camera that is not there, the error below says.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     camera = cv2.VideoCapture(number)
     with contextlib.closing(_Released(camera)):
         if not camera.isOpened():

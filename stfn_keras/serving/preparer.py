@@ -9,11 +9,13 @@ Flow is computed only for a network that reads it.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from absl import logging
 
 from stfn_keras.config import FLOW_BOUND, ModelConfig
@@ -21,7 +23,9 @@ from stfn_keras.data.manifest import preparation_config
 from stfn_keras.data.sampling import fixed_positions
 from stfn_keras.errors import UserError
 from stfn_keras.serving.windows import Window, prepare_windows
-from stfn_keras.video.flow import EXTERNAL, get_preset
+from stfn_keras.video import decode, image
+from stfn_keras.video.encoders import SnippetEncoder
+from stfn_keras.video.flow import EXTERNAL, MINIMUM_SIDE, get_preset
 from stfn_keras.video.frames import prepare_frames
 from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
 from stfn_keras.video.prepare import PreparedVideo, VideoError, prepare_video
@@ -40,6 +44,8 @@ class Preparer:
         segments: T, snippets of a video.
         flow: Name of the flow field; None for a network without flow.
         preparation: How videos become snippets.
+        select: Which of a prepared video's K snippets the network sees.
+        reach: Frames in a row that a snippet takes.
 
     Raises:
         UserError: The model needs another flow preset than this installation has.
@@ -60,6 +66,10 @@ class Preparer:
         self.select: list[int] = fixed_positions(
             self.preparation.snippets, self.segments, 1
         )[0].tolist()
+        self.reach = max(
+            self.preparation.rgb_per_snippet,
+            self.preparation.pairs + 1 if self.flow else 1,
+        )
         self._decoding = decoding
         self._field = block["flow"][config["flow"]]
         if self.flow and self._field["preset"] != EXTERNAL:
@@ -74,7 +84,7 @@ class Preparer:
         try:
             if video.is_dir():
                 return self._prepare_frames(video)
-            self._check_computable(video)
+            self.check_computable(video)
             return prepare_video(
                 video, self.preparation, self.select,
                 decoding=self._decoding, with_flow=self.flow is not None,
@@ -97,7 +107,7 @@ class Preparer:
             raise UserError(
                 f"windows need a video with times. Received: the frame folder {video}"
             )
-        self._check_computable(video)
+        self.check_computable(video)
         try:
             yield from prepare_windows(
                 video, self.preparation, self.select, length, stride,
@@ -105,6 +115,42 @@ class Preparer:
             )  # fmt: skip
         except VideoError as error:
             raise unusable(video, error) from error
+
+    def prepare_snippet(self, frames: Sequence[np.ndarray]) -> PreparedVideo:
+        """Prepare one snippet of a stream: a video of T = 1.
+
+        Args:
+            frames: uint8 RGB (height, width, 3), upright, `reach` of them in a row.
+
+        Raises:
+            VideoError: They are too small for flow, or too large.
+        """
+        config, with_flow = self.preparation, self.flow is not None
+        height, width = frames[0].shape[:2]
+        info = decode.VideoInfo(0, len(frames), 0.0, height, width)
+        size = decode.stored_size(info, config.size)
+        if min(size) < MINIMUM_SIDE:
+            raise VideoError("too small")
+        if not image.fits(*size, config.pairs if with_flow else 1):
+            raise VideoError("too large")
+        encoder = SnippetEncoder(config, [0], with_flow)
+        for index in sorted(encoder.frames):
+            encoder.add(index, decode.resize(frames[index], size))
+        rgb, mosaics = encoder.result()
+        return PreparedVideo(0, len(frames), 0.0, *size, [0], rgb, mosaics)
+
+    def check_computable(self, video: str | PathLike) -> None:
+        """Raise UserError if the flow of a video file cannot be computed.
+
+        Args:
+            video: What to call it.
+        """
+        if self.flow and self._field["preset"] == EXTERNAL:
+            raise UserError(
+                "the model was trained on flow that another program extracted, which "
+                "cannot be computed from a video: give the folder of its frames and "
+                f"flow images. Received: {video}"
+            )
 
     def encoded(self, prepared: PreparedVideo) -> dict[str, Any]:
         """One video's inputs of `serve_jpeg`.
@@ -129,14 +175,6 @@ class Preparer:
             folder, self.preparation, self.select,
             field=field, bound=bound, decoding=self._decoding,
         )  # fmt: skip
-
-    def _check_computable(self, video: Path) -> None:
-        if self.flow and self._field["preset"] == EXTERNAL:
-            raise UserError(
-                "the model was trained on flow that another program extracted, which "
-                "cannot be computed from a video: give the folder of its frames and "
-                f"flow images. Received: {video}"
-            )
 
 
 def unusable(video: Path, error: VideoError) -> UserError:
