@@ -41,6 +41,11 @@ class Position:
         within = f"-step-{self.step:06d}" if self.step else ""
         return f"epoch-{self.epoch:04d}{within}.keras"
 
+    @property
+    def number(self) -> int:
+        """Grows with the position."""
+        return self.epoch * 1_000_000_000 + self.step
+
 
 def _position(entry: dict) -> Position:
     return Position(entry["epoch"], entry["step"])

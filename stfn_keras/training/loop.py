@@ -100,6 +100,12 @@ class _Fit:
         """Train what is left, and record the stage's end."""
         stage, kept, fitted = self.stage, self.kept, self.fitted
         position, before = kept.restore(fitted.model, fitted.optimizer)
+        if not self.engine.agree(position.number):
+            raise UserError(
+                "all workers must continue from the same checkpoint. Received: others "
+                f"than {position.file} of {kept.folder}, which this one read: --out "
+                "must be one folder that all see alike; start all of them again"
+            )
         if position.epoch and not position.step:
             # The weights of a checkpoint at an epoch's end are the averages.
             exchange_averages(fitted.model, fitted.optimizer)

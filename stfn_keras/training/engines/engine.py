@@ -76,6 +76,15 @@ class Engine(Protocol):
             UserError: Another worker ended meanwhile.
         """
 
+    def agree(self, number: int) -> bool:
+        """Whether all workers have this number; to be asked by all at the same time.
+
+        Where they differ at least one of them is told so.
+
+        Raises:
+            UserError: Another worker ended meanwhile.
+        """
+
     def batches(self, make: MakeBatches, padded: bool = False) -> Iterable[Any]:
         """Batches as the steps take them.
 

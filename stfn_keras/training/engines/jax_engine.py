@@ -70,6 +70,10 @@ class JaxEngine:
         """What all workers do at the same time: here there is one."""
         return contextlib.nullcontext()
 
+    def agree(self, number: int) -> bool:
+        """Whether all workers have this number: here there is one."""
+        return True
+
     def batches(self, make: MakeBatches, padded: bool = False) -> Iterable[Any]:
         """Batches as the steps take them."""
         data = make(WHOLE)

@@ -83,14 +83,23 @@ class TensorFlowEngine:
             yield
             return
         with naming_lost_workers():
-            int(self._count_workers())
+            int(self._added_up(tf.constant(1, tf.int64)))
             yield
-            int(self._count_workers())
+            int(self._added_up(tf.constant(1, tf.int64)))
+
+    def agree(self, number: int) -> bool:
+        """Whether all workers have this number; to be asked by all at the same time."""
+        if self._workers is None:
+            return True
+        with naming_lost_workers():
+            total = int(self._added_up(tf.constant(number, tf.int64)))
+        return total == number * self.replicas
 
     @tf.function
-    def _count_workers(self) -> tf.Tensor:
-        ones = self.strategy.run(lambda: tf.constant(1))
-        return self.strategy.reduce("SUM", ones, axis=None)
+    def _added_up(self, number: tf.Tensor) -> tf.Tensor:
+        """Every replica's number in one."""
+        numbers = self.strategy.run(tf.identity, args=(number,))
+        return self.strategy.reduce("SUM", numbers, axis=None)
 
 
 class TensorFlowSteps:

@@ -9,9 +9,12 @@ import time
 
 import pandas as pd
 import pytest
+from conftest import small_model, small_training
 
 from stfn_keras.errors import UserError
+from stfn_keras.training.engines.tensorflow_engine import TensorFlowEngine
 from stfn_keras.training.engines.workers import Workers, meet_workers
+from stfn_keras.training.train import train
 
 SETTINGS = [
     "--tower=tiny", "--rgb_size=16", "--flow_size=16", "--pairs=2", "--segments=3",
@@ -88,6 +91,22 @@ def test_two_workers_are_one_and_a_killed_one_ends_the_other(dataset, tmp_path):
     assert rows[1]["stage"].tolist() == ["rgb", "flow", "fusion", "fusion"]
     for name in rows[0].columns.drop(["stage", "seconds"]):
         assert rows[1][name].tolist() == pytest.approx(rows[0][name], abs=1e-5), name
+
+
+def test_workers_that_read_different_checkpoints_do_not_train_on(
+    dataset, tmp_path, monkeypatch
+):
+    asked = []
+
+    def others(_, number):
+        asked.append(number)
+        return False
+
+    monkeypatch.setattr(TensorFlowEngine, "agree", others)
+    training = small_training(stages=("rgb",))
+    with pytest.raises(UserError, match="same checkpoint.*epoch-0000.keras"):
+        train(dataset, tmp_path / "run", small_model(), training)
+    assert asked == [0]
 
 
 def test_a_broken_configuration_is_told(monkeypatch):
