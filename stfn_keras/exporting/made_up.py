@@ -1,7 +1,7 @@
 """Made-up videos, for a proof of parity where the run's data are not at hand.
 
 with made_up_source(run, {"rgb": 224, "flow": 224}) as source:
-    parity = measure_parity(network, serve_jpeg, source, VIDEOS)
+    reference = read_reference(network, source, VIDEOS, made_up=True)
 
 They have the size, flow field and snippets of the run's data and go the same way, from
 encoded bytes on. What they cannot show is the accuracy.
@@ -55,7 +55,7 @@ def made_up_source(run: Run, sizes: dict[str, int]) -> Iterator[Source]:
 
 def _video(run: Run, number: int, pairs: int, draws: np.random.Generator) -> dict:
     segments = run.model.segments
-    height, width = _size(run.preprocessing["size"], wide=number % 2 == 0)
+    height, width = frame_size(run.preprocessing["size"], wide=number % 2 == 0)
     frames = [_noise(draws, height, width, 3) for _ in range(segments)]
     flows = [
         np.stack([np.maximum(_noise(draws, height, width, 2), 1) for _ in range(pairs)])
@@ -72,7 +72,7 @@ def _video(run: Run, number: int, pairs: int, draws: np.random.Generator) -> dic
     }
 
 
-def _size(size: str, wide: bool) -> tuple[int, int]:
+def frame_size(size: str, wide: bool) -> tuple[int, int]:
     """Height and width of a frame: as `--size` says, 4:3 or 3:4 where it leaves it."""
     if "x" in size:
         width, height = (int(side) for side in size.split("x"))
