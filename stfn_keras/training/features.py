@@ -9,6 +9,7 @@ evaluation never does (it starts from pixels). A file is a NumPy array of one re
 video, mapped into memory: a batch is drawn at once, whatever the size of the file.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -117,8 +118,9 @@ def _is_whole(path: Path) -> bool:
     state = path.with_suffix(".json")
     if not path.exists() or not state.exists():
         return False
-    if read_json(state, "a cache's digest").get("sha256") == sha256(path):
-        return True
+    with contextlib.suppress(UserError):  # the digest's file may be damaged itself
+        if read_json(state, "a cache's digest").get("sha256") == sha256(path):
+            return True
     logging.warning("the feature cache %s is damaged and is computed again", path)
     return False
 

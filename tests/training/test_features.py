@@ -85,11 +85,15 @@ def test_what_is_there_is_not_computed_again(source, cached):
     assert again == cached
 
 
-def test_damage_is_computed_again(source, cached):
+@pytest.mark.parametrize("suffix", [".npy", ".json"])
+def test_damage_is_computed_again(source, cached, suffix):
     whole = cached.path.read_bytes()
-    cached.path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    damaged = cached.path.with_suffix(suffix)
+    kept = damaged.read_bytes()
+    damaged.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
     cache(source, cached.path)
     assert cached.path.read_bytes() == whole
+    assert damaged.read_bytes() == kept
 
 
 def test_a_foreign_partial_file_is_written_over(source, cached, tmp_path):
