@@ -121,3 +121,35 @@ def trained(dataset, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("runs") / "stfn"
     return train(dataset, out, small_model(), small_training())
+
+
+def _small_export(tmp_path_factory, network: str) -> Path:
+    from small_export import write_export
+
+    return write_export(tmp_path_factory.mktemp("models") / network / "1", network)
+
+
+@pytest.fixture(scope="session")
+def small_stfn(tmp_path_factory) -> Path:
+    """A version of an exported STFN of random weights."""
+    return _small_export(tmp_path_factory, "stfn")
+
+
+@pytest.fixture(scope="session")
+def small_spatial(tmp_path_factory) -> Path:
+    """The same of a network that reads RGB alone."""
+    return _small_export(tmp_path_factory, "spatial")
+
+
+@pytest.fixture(scope="session")
+def small_temporal(tmp_path_factory) -> Path:
+    """The same of a network that reads flow alone."""
+    return _small_export(tmp_path_factory, "temporal")
+
+
+@pytest.fixture(scope="session")
+def small_clip(tmp_path_factory) -> Path:
+    """A video of 3.6 seconds that moves and changes its colour."""
+    from small_clips import write_clip
+
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mkv", 90)

@@ -110,8 +110,7 @@ def _plans(
         if not info.rate:
             raise VideoError("damaged", info.declared, info.frames)
         seconds = np.arange(info.frames) / info.rate
-    last = float(seconds[-1])
-    end = last + (interval(seconds) or 1.0 / (info.rate or 1.0))
+    end = float(seconds[-1]) + (interval(seconds) or 1.0 / (info.rate or 1.0))
     number = found = 0
     while True:
         start = number * stride
@@ -127,9 +126,9 @@ def _plans(
             found += 1
             chosen = [first + positions[index] for index in select]
             yield _Plan(start, stop, first, frames, chosen)
-        number += 1
-        if start + length >= end or number * stride > last:
+        if first + frames >= info.frames:
             break
+        number += 1
     if not found:
         raise VideoError("too short", info.declared, info.frames)
 

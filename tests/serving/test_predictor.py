@@ -2,22 +2,29 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import tensorflow as tf
+from small_clips import SIZE
+from small_export import write_export
 
-from stfn_keras.serving.results import check_ours
 from stfn_keras.errors import UserError
-from stfn_keras.exporting.export import export
 from stfn_keras.figures import save_figure
 from stfn_keras.serving.folder import newest_version
-from stfn_keras.serving.predictor import Predictor
+from stfn_keras.serving.predictor import Prediction, Predictor
+from stfn_keras.serving.results import check_ours
+from stfn_keras.serving.sheet import draw_sheet
+from stfn_keras.video import decode
+from stfn_keras.video.writer import VideoWriter
 
 
-@pytest.fixture(scope="module")
-def model(trained, tmp_path_factory):
-    return export(trained, tmp_path_factory.mktemp("models") / "stfn")
+@pytest.fixture
+def model(small_stfn):
+    return small_stfn
 
 
 def test_the_newest_version_is_taken(tmp_path):
@@ -88,7 +95,91 @@ def test_a_video_that_cannot_be_used_says_why(model, tmp_path):
 
 
 def test_top_is_sorted(model):
-    from stfn_keras.serving.predictor import Prediction
-
     found = Prediction(model, ("a", "b", "c"), np.array([0.2, 0.5, 0.3]), None, "dis")
     assert [label for label, _ in found.top(2)] == ["b", "c"]
+
+
+def frame_folder(folder: Path, clip: Path, flow: bool = False) -> Path:
+    """The frames of a clip as PNG, and if asked for flow that moves to the right."""
+    folder.mkdir()
+    info = decode.count(clip)
+    frames = decode.read(clip, (info.height, info.width), range(30))
+    for index, frame in frames:
+        cv2.imwrite(str(folder / f"img_{index + 1:05d}.png"), frame[..., ::-1])
+        for axis, code in (("x", 150), ("y", 128)) if flow else ():
+            codes = np.full(frame.shape[:2], code, np.uint8)
+            cv2.imwrite(str(folder / f"flow_{axis}_{index + 1:05d}.png"), codes)
+    return folder
+
+
+def test_scores_are_those_of_the_served_graph(model, small_clip):
+    predictor = Predictor(model)
+    found = predictor.predict(small_clip)
+    served = tf.saved_model.load(str(model)).signatures["serve_jpeg"]
+    inputs = predictor.preparer.encoded(found.prepared)
+    batch = {name: tf.constant([value]) for name, value in inputs.items()}
+    np.testing.assert_allclose(found.scores, served(**batch)["scores"][0], atol=1e-6)
+    assert found.scores.max() > 0.4  # they do tell something
+
+
+def test_a_network_without_flow_computes_none(small_spatial, small_clip, monkeypatch):
+    monkeypatch.setattr("stfn_keras.video.flow.compute", None)
+    found = Predictor(small_spatial).predict(small_clip)
+    assert found.flow is None and not found.prepared.flow
+    draw_sheet(found, small_clip.with_suffix(".png"))
+    assert small_clip.with_suffix(".png").stat().st_size > 1000
+
+
+def test_its_frames_are_those_that_it_would_see_with_flow(
+    small_spatial, model, small_clip
+):
+    spatial, stfn = Predictor(small_spatial), Predictor(model)
+    assert (
+        spatial.predict(small_clip).prepared.rgb
+        == stfn.predict(small_clip).prepared.rgb
+    )
+
+
+def test_a_network_without_rgb(small_temporal, small_clip):
+    found = Predictor(small_temporal).predict(small_clip)
+    assert found.flow == "dis"
+    assert found.scores.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_folder_of_frames_is_scored_as_the_video_of_them(model, small_clip, tmp_path):
+    folder = frame_folder(tmp_path / "frames", small_clip)
+    short = tmp_path / "short.mkv"
+    with VideoWriter(short, *SIZE, lossless=True) as video:
+        for index, frame in decode.read(small_clip, SIZE, range(30)):
+            video.add(frame, index / 25)
+    predictor = Predictor(model)
+    frames, video = predictor.predict(folder), predictor.predict(short)
+    assert frames.prepared.rgb == video.prepared.rgb
+    np.testing.assert_array_equal(frames.scores, video.scores)
+
+
+def test_flow_of_another_program_is_read_and_never_computed(small_clip, tmp_path):
+    model = write_export(tmp_path / "1", external=True)
+    predictor = Predictor(model)
+    folder = frame_folder(tmp_path / "frames", small_clip, flow=True)
+    found = predictor.predict(folder)
+    assert (predictor.views(found.prepared)["flow"][..., 0::2] > 140).all()
+    with pytest.raises(UserError, match="another program extracted"):
+        predictor.predict(small_clip)
+    with pytest.raises(UserError, match="damaged"):  # no flow images
+        predictor.predict(frame_folder(tmp_path / "bare", small_clip))
+
+
+def test_windows_are_scored_as_the_parts_of_the_video(model, small_clip):
+    predictor = Predictor(model)
+    windows = list(predictor.windows(small_clip, 1.2, 0.6))
+    assert [(w.start, w.end) for w in windows] == [
+        pytest.approx((0.6 * n, 0.6 * n + 1.2)) for n in range(5)
+    ]
+    # The texture turns from cyan to red on the way: so do the scores.
+    assert np.abs(windows[0].scores - windows[-1].scores).max() > 1e-3
+
+
+def test_a_format_that_was_not_published_is_refused(model):
+    with pytest.raises(UserError, match="published as saved_model. Received: onnx"):
+        Predictor(model, "onnx")

@@ -1,0 +1,134 @@
+"""The command: lines, files, bad videos among good ones, windows, drawn videos."""
+
+import contextlib
+import csv
+import functools
+import io
+import json
+import sys
+
+import av
+import numpy as np
+import pytest
+from absl import flags as absl_flags
+from small_clips import SIZE, write_clip
+
+from stfn_keras.commands import predict
+from stfn_keras.errors import UserError
+from stfn_keras.video import decode
+
+
+@pytest.fixture
+def command(small_stfn, tmp_path, capsys):
+    """Runs the command with flags and names; gives what it printed."""
+
+    def run(*names, error=""):
+        holder = absl_flags.FlagValues()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(absl_flags, "FLAGS", holder)
+            for name in ("string", "integer", "float", "bool", "enum"):
+                define = getattr(absl_flags, f"DEFINE_{name}")
+                define = functools.partial(define, flag_values=holder)
+                patch.setattr(absl_flags, f"DEFINE_{name}", define)
+            predict.define_flags()
+            ours = [f"--model={small_stfn}", f"--out={tmp_path / 'out'}"]
+            argv = holder(["predict", *ours, *map(str, names)])
+            refused = pytest.raises(UserError, match=error or None)
+            with refused if error else contextlib.nullcontext():
+                predict.main(argv)
+        return capsys.readouterr()
+
+    return run
+
+
+def test_bad_videos_are_reported_and_the_rest_go_on(command, small_clip, tmp_path):
+    (tmp_path / "text.avi").write_text("no video")
+    said = command(
+        tmp_path / "text.avi", small_clip, tmp_path / "nowhere.avi",
+        error="2 of 3 videos could not be predicted",
+    )  # fmt: skip
+    assert "text.avi cannot be used: unreadable container" in said.err
+    assert "nowhere.avi cannot be used: missing" in said.err
+    assert said.out.startswith(f"{small_clip}\n")
+    found = json.loads((tmp_path / "out" / "clip.json").read_text())
+    assert list(found) == ["video", "model", "top", "scores"]
+    assert (tmp_path / "out" / "clip.png").stat().st_size > 1000
+    assert not list((tmp_path / "out").glob("*.partial*"))
+
+
+def test_lines_for_programs(command, small_clip):
+    (line,) = command(small_clip, "--format=jsonl").out.splitlines()
+    assert command(small_clip, "--json").out.splitlines() == [line]
+    found = json.loads(line)
+    rows = list(csv.DictReader(io.StringIO(command(small_clip, "--format=csv").out)))
+    assert [(r["label"], float(r["score"])) for r in rows] == [
+        (best["label"], pytest.approx(best["score"], abs=1e-6)) for best in found["top"]
+    ]
+    assert rows[0]["video"] == str(small_clip) and rows[0]["start"] == ""
+
+
+def test_names_from_standard_input_and_a_folder(
+    command, tmp_path, monkeypatch, small_clip
+):
+    for name in ("a/clip.mkv", "b/clip.mkv"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True)
+        (tmp_path / "in" / name).write_bytes(small_clip.read_bytes())
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{tmp_path / 'in'}\n"))
+    command("-")
+    assert (tmp_path / "out" / "a" / "clip.json").is_file()
+    assert (tmp_path / "out" / "b" / "clip.json").is_file()
+
+
+def test_windows_as_lines_csv_and_webvtt(command, small_clip, tmp_path):
+    said = command(small_clip, "--window=1.2", "--stride=0.9", "--format=jsonl")
+    windows = [json.loads(line) for line in said.out.splitlines()]
+    times = [(0.0, 1.2), (0.9, 2.1), (1.8, 3.0), (2.7, 3.6)]
+    assert [(w["start"], w["end"]) for w in windows] == [
+        pytest.approx(t) for t in times
+    ]
+    with (tmp_path / "out" / "clip.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [r["label"] for r in rows if r["rank"] == "1"] == [
+        w["top"][0]["label"] for w in windows
+    ]
+    cues = (tmp_path / "out" / "clip.vtt").read_text(encoding="utf-8").split("\n\n")
+    assert cues[0] == "WEBVTT"
+    best = windows[1]["top"][0]
+    assert cues[2] == (
+        f"00:00:00.900 --> 00:00:01.800\n{best['label']} {best['score']:.2f}"
+    )
+    assert cues[4].startswith("00:00:02.700 --> 00:00:03.600\n")
+    found = json.loads((tmp_path / "out" / "clip.json").read_text())
+    assert found["windows"] == {"length": 1.2, "stride": 0.9, "count": 4}
+    mean = np.mean([list(w["scores"].values()) for w in windows], axis=0)
+    np.testing.assert_allclose(list(found["scores"].values()), mean, atol=1e-6)
+
+
+def test_a_drawn_video_has_every_frame_at_its_time(command, small_clip, tmp_path):
+    command(small_clip, "--draw")
+    drawn = tmp_path / "out" / "clip.mp4"
+    before, after = decode.count(small_clip), decode.count(drawn)
+    assert after.frames == before.frames and after.seconds is None
+    assert (after.height, after.width) == SIZE
+    with av.open(str(drawn)) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    np.testing.assert_allclose(times, np.arange(90) / 25, atol=1e-3)
+
+
+def test_a_camera_is_recorded_and_predicted(command, tmp_path, monkeypatch):
+    def record(number, seconds, path):
+        assert (number, seconds) == (3, 2.0)
+        write_clip(path, 30)
+
+    monkeypatch.setattr("stfn_keras.serving.playing.record", record)
+    command("camera:3", "--seconds=2")
+    found = json.loads((tmp_path / "out" / "camera-3.json").read_text())
+    assert found["video"] == "camera:3"
+
+
+def test_flags_that_do_not_go_together(command, small_clip):
+    command(small_clip, "--stride=1", error="--stride needs --window")
+    command(small_clip, "--runtime=remote", error="belong together")
+    command(small_clip, "--server=localhost:8500", error="belong together")
+    command(small_clip, "--runtime=magic", error="a format must be one of")
+    command(error="name at least one video")
