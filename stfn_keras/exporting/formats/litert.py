@@ -13,9 +13,10 @@ built-in operators alone: no Flex, which needs TensorFlow's kernels on the devic
   in int8 its steps are 1/256, above most scores where there are hundreds of classes.
 """
 
+import itertools
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +56,16 @@ def convert(
     if kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if kind == "int8":
-        if calibration is None:
+        samples = iter(calibration or ())
+        first = next(samples, None)
+        if first is None:
             raise UserError(
                 "int8 needs snippets of training videos to measure ranges on. Received "
                 "none: give the run's data"
             )
         builtin = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-        converter.representative_dataset = lambda: _samples(calibration)
+        snippets = map(dict, itertools.chain([first], samples))
+        converter.representative_dataset = lambda: snippets
     converter.target_spec.supported_ops = [builtin]
     try:
         with warnings.catch_warnings():
@@ -77,13 +81,6 @@ def convert(
             f"{', '.join(dict.fromkeys(refused))}; choose another tower or format"
         ) from error
     path.write_bytes(content)
-
-
-def _samples(
-    calibration: Iterable[Mapping[str, np.ndarray]],
-) -> Iterator[dict[str, np.ndarray]]:
-    for sample in calibration:
-        yield dict(sample)
 
 
 def _quantised(converter: tf.lite.TFLiteConverter) -> bytes:

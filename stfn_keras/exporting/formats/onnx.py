@@ -1,6 +1,7 @@
 """ONNX from an exported SavedModel, by tf2onnx (which Keras' own export calls too)."""
 
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -37,7 +38,33 @@ def convert(folder: Path, path: Path) -> None:
         return found
 
     model, _ = tf2onnx.convert.from_function(call, specs, opset=OPSET)
+    _cast_first(model.graph)
     for tensor in (*model.graph.input, *model.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = BATCH
     onnx.save(model, path)
     onnx.checker.check_model(str(path), full_check=True)
+
+
+def _cast_first(graph: Any) -> None:
+    """Make a reshape of uint8 pixels, then a cast, into the cast, then the reshape.
+
+    TensorRT takes uint8 inputs, but nothing else than a cast may read them.
+    """
+    inputs = {given.name for given in graph.input}
+    for reshape in graph.node:
+        if reshape.op_type != "Reshape" or reshape.input[0] not in inputs:
+            continue
+        between = reshape.output[0]
+        readers = [i for i, node in enumerate(graph.node) if between in node.input]
+        if len(readers) != 1 or graph.node[readers[0]].op_type != "Cast":
+            continue
+        cast = graph.node[readers[0]]
+        cast.input[0], reshape.input[0] = reshape.input[0], between
+        reshape.output[0], cast.output[0] = cast.output[0], between
+        first, second = type(cast)(), type(cast)()
+        first.CopyFrom(cast)
+        second.CopyFrom(reshape)
+        reshape.CopyFrom(first)  # nodes stand in the order of their execution
+        graph.node[readers[0]].CopyFrom(second)
+        for known in [v for v in graph.value_info if v.name == between]:
+            graph.value_info.remove(known)  # it was uint8

@@ -32,7 +32,11 @@ class OpenVINORuntime:
         import openvino
 
         self.name = name
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": "NO",  # decoding and flow run beside it
+        }
         if threads:
             settings["INFERENCE_NUM_THREADS"] = str(threads)
         self._model = openvino.Core().compile_model(str(path), "CPU", settings)
