@@ -24,6 +24,7 @@ from stfn_keras.serving.sliding import Scored, SlidingNetwork
 Snippet = list[np.ndarray]
 # Seconds by which a frame may be late; of later ones few are shown, so as to catch up.
 LATE = 0.1
+_ROUNDING = 1e-6  # seconds; 3 x 0.1 is more than 0.3
 SHOWN_OF_LATE = 8  # one in so many, so that people see that it goes on
 
 
@@ -96,10 +97,11 @@ class Cutter:
     def add(self, seconds: float, frame: np.ndarray) -> Snippet | None:
         """Take the next frame; gives a snippet that ends with it, if one is due."""
         self._last.append(frame)
-        if len(self._last) < (self._last.maxlen or 1) or seconds < self._due:
+        full = len(self._last) == self._last.maxlen
+        if not full or seconds < self._due - _ROUNDING:
             return None
         # The next is due on the grid of times, however long there was no frame.
-        self._due = (int(seconds / self._every + 1e-9) + 1) * self._every
+        self._due = (int((seconds + _ROUNDING) / self._every) + 1) * self._every
         return list(self._last)
 
 
