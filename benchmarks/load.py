@@ -33,7 +33,8 @@ from stfn_keras.serving.malformed import Arrays
 from stfn_keras.serving.preparer import Preparer
 
 HOST = "127.0.0.1"
-READY = {"kserve": "v2/health/ready", "triton": "v2/health/ready"}
+# The model that is there last says that all are.
+READY = {"kserve": "v2/models/load/ready", "triton": "v2/models/load_fuse/ready"}
 SCHEME = {"kserve": "http", "triton": "v2+http"}
 WARM_UP = 100  # requests before memory is read: buffers grow to their size
 REST = 20  # seconds until memory is read again

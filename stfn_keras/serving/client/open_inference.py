@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from stfn_keras.errors import UserError
 from stfn_keras.serving.client.http import post
 from stfn_keras.serving.client.transport import ServerError
 
@@ -73,7 +74,7 @@ def unpack(body: bytes, length: int) -> dict[str, np.ndarray]:
     """Read the outputs of an answer whose header has so many bytes.
 
     Raises:
-        ServerError: It is no answer of this protocol.
+        UserError: It is no answer of this protocol.
     """
     try:
         outputs, start, found = json.loads(body[:length])["outputs"], length, {}
@@ -92,7 +93,7 @@ def unpack(body: bytes, length: int) -> dict[str, np.ndarray]:
             start += size or 0
         return found
     except (ValueError, KeyError, TypeError, struct.error) as error:
-        raise ServerError("200", f"no outputs: {body[:200]!r}") from error
+        raise UserError(f"the server sent no outputs: {body[:200]!r}") from error
 
 
 def _bytes(array: np.ndarray) -> bytes:

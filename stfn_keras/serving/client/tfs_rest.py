@@ -14,7 +14,6 @@ import numpy as np
 
 from stfn_keras.errors import UserError
 from stfn_keras.serving.client.http import post
-from stfn_keras.serving.client.transport import ServerError
 
 
 class RestTransport:
@@ -42,7 +41,7 @@ class RestTransport:
         try:
             outputs = json.loads(answer)["outputs"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ServerError("200", f"no outputs: {answer[:200]!r}") from error
+            raise UserError(f"the server sent no outputs: {answer[:200]!r}") from error
         if not isinstance(outputs, dict):  # an only output has no name
             outputs = {f"{next(iter(inputs))}_{signature}": outputs}
         return {name: _array(value) for name, value in outputs.items()}

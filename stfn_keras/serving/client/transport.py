@@ -101,7 +101,7 @@ def open_transport(
 def too_slow(timeout: float) -> UserError:
     """What to tell of a request that ran out of time."""
     return UserError(
-        f"the server did not answer within {timeout:g} s: it may be warming up or be "
+        f"the server did not answer within {timeout:.3g} s: it may be warming up or be "
         "overloaded; --timeout allows more"
     )
 
