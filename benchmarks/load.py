@@ -5,7 +5,7 @@
 
 Starts KServe's or Triton's server on loopback by that Python, which has it installed
 (docs/serving.md), sends the requests, and prints what came of them and the server's
-memory: the resident MB of its processes before, after, and a while after. Exits 1 if a
+memory: the resident MB of its processes before, after, and a while later. Exits 1 if a
 good request failed or got other scores, or a malformed one no error naming its input.
 """
 
@@ -113,27 +113,33 @@ def main(argv: Sequence[str]) -> None:
     def open_client() -> Client:
         return Client.open(address, folder / EXTRA / CONFIG, "load", timeout=300)
 
+    levels, faults = [], []
     try:
-        load(open_client, good, WARM_UP, values.clients, rest, seed=1)
-        before, began = memory(server), time.perf_counter()
-        found = load(open_client, good, values.requests, values.clients, rest)
-        seconds, after = time.perf_counter() - began, memory(server)
+        load(open_client, good, WARM_UP, values.clients, rest, seed=values.rounds)
+        levels.append(memory(server))
+        for seed in range(values.rounds):
+            began = time.perf_counter()
+            found = load(open_client, good, values.requests, values.clients, rest, seed)
+            seconds = time.perf_counter() - began
+            levels.append(memory(server))
+            faults += found.faults
+            print(
+                f"{values.server}, {values.clients} clients, {seconds:.0f} s: {found}"
+            )
         time.sleep(REST)
-        rested = memory(server)
+        levels.append(memory(server))
     finally:
         server.send_signal(signal.SIGINT)
         try:
             server.wait(60)
         except subprocess.TimeoutExpired:
             server.kill()
-    print(f"{values.server}, {values.clients} clients, {seconds:.0f} s: {found.text()}")
-    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(found.kinds.items()))
-    print(f"malformed: {kinds}")
-    print(f"resident MB: {before:.0f} before, {after:.0f} after, {rested:.0f} rested")
-    for fault in found.faults[:10]:
+    each = ", ".join(f"{level:.0f}" for level in levels)
+    print(f"resident MB before, after each round and {REST} s later: {each}")
+    for fault in faults[:10]:
         print(f"fault: {fault}", file=sys.stderr)
-    if not found.sound:
-        raise UserError(f"{len(found.faults)} faults")
+    if faults:
+        raise UserError(f"{len(faults)} faults")
 
 
 if __name__ == "__main__":
@@ -142,6 +148,7 @@ if __name__ == "__main__":
     absl_flags.DEFINE_string("python", sys.executable, "that has the server installed")
     absl_flags.DEFINE_integer("port", 8085, "of the server")
     absl_flags.DEFINE_integer("requests", 1000, "to send", lower_bound=1)
+    absl_flags.DEFINE_integer("rounds", 1, "of so many requests", lower_bound=1)
     absl_flags.DEFINE_integer("clients", 8, "at a time", lower_bound=1)
     absl_flags.DEFINE_string("log", "server.log", "where the server's output goes")
     flags.run(main, positional=True)

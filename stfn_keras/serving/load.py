@@ -60,15 +60,15 @@ class Found:
         """Whether every request came to what it should."""
         return not self.faults
 
-    def text(self) -> str:
-        """One line for people."""
+    def __str__(self) -> str:
         each = sorted(self.seconds)
         middle = statistics.median(each) if each else 0.0
         late = each[int(0.95 * len(each))] if each else 0.0
+        kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(self.kinds.items()))
         return (
-            f"{self.answered} good requests answered with their scores, {self.refused} "
-            f"malformed ones refused by the input's name, {len(self.faults)} faults; "
-            f"good ones took {middle:.2f} s (median), {late:.2f} s (95 %)"
+            f"{self.answered} good requests answered with their scores, in "
+            f"{middle:.2f} s (median), {late:.2f} s (95 %); {self.refused} malformed "
+            f"ones refused by the input's name ({kinds}); {len(self.faults)} faults"
         )
 
 

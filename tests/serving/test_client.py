@@ -149,6 +149,32 @@ def test_waits_grow_and_end_with_the_deadline():
     assert left[0] == 10.0
 
 
+def test_the_stand_in_that_users_start(served, small_stfn, small_clip, good):
+    from stfn_keras.serving.predictor import Predictor
+    from stfn_keras.serving.servers.prediction_service import make_server
+
+    server, port = make_server(served, "stfn", "127.0.0.1:0", 2)
+    server.start()
+    address, config = f"127.0.0.1:{port}", small_stfn / "assets.extra/config.json"
+    try:
+        with Client.open(address, config, version=1) as client:
+            scores = client.predict_video(small_clip).scores
+            bad = {"rgb_jpeg": [[b"GIF89a"] * 3], "flow_jpeg": [[b"GIF89a"] * 3]}
+            with pytest.raises(ServerError, match="_jpeg: expected JPEG images"):
+                client.predict(bad)
+        with (
+            Client.open(address, config, version=2) as client,
+            pytest.raises(ServerError, match="NOT_FOUND.*has stfn, version 1"),
+        ):
+            client.predict(good[0].inputs["serve_jpeg"])
+        with pytest.raises(UserError, match="cannot listen on"):
+            make_server(served, "stfn", address, 2)
+    finally:
+        server.stop(None).wait()
+    expected = Predictor(small_stfn).predict(small_clip).scores
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
 def test_nobody_there():
     for address in ("127.0.0.1:1", "http://127.0.0.1:1", "v2+http://127.0.0.1:1"):
         with (
@@ -237,6 +263,11 @@ def test_open_inference_packs_and_unpacks(good):
     assert unpack(answer, len(answer))["labels"].tolist() == [[b"a", b"b"]]
     with pytest.raises(UserError, match="sent no outputs"):
         unpack(b"<html>", 6)
+
+
+def test_open_inference_packs_nothing_empty():
+    with pytest.raises(UserError, match=r"rgb must hold .* Received: shape \(0, 3\)"):
+        pack({"rgb": np.zeros((0, 3), np.uint8)})
 
 
 def test_a_pytriton_traceback_is_told_in_its_last_words(monkeypatch):

@@ -53,9 +53,17 @@ class OpenInferenceTransport:
 
 
 def pack(inputs: Mapping[str, np.ndarray]) -> tuple[bytes, bytes]:
-    """Make the header and the bytes of a request."""
+    """Make the header and the bytes of a request.
+
+    Raises:
+        UserError: An input is empty.
+    """
     described, parts = [], []
     for name, array in inputs.items():
+        if not array.size:  # PyTriton fails on it before its script could name it
+            raise UserError(
+                f"{name} must hold at least one video. Received: shape {array.shape}"
+            )
         part = _bytes(array)
         parts.append(part)
         described.append(
