@@ -9,10 +9,10 @@ library's defaults; its version rises when any of them changes. A warped preset
 first removes the camera's motion (`stfn_keras.video.camera`).
 """
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +26,7 @@ from stfn_keras.video.camera import CAMERA, align
 WARPED = "warped_"  # before the name of the preset computed after the warp
 EXTERNAL = "external"  # the field of flow that another program extracted
 
+_MADE = threading.local()
 # DIS at medium density crashes the process below this side, whatever the other.
 MINIMUM_SIDE = 16
 
@@ -189,8 +190,15 @@ def _flow(name: str, prev_gray: np.ndarray, next_gray: np.ndarray) -> np.ndarray
     return algorithm.calc(prev_gray, next_gray, None)
 
 
-@cache
 def _algorithm(name: str) -> Any:
+    """The algorithm of a preset, one for each thread: it writes to itself."""
+    made = _MADE.__dict__
+    if name not in made:
+        made[name] = _new_algorithm(name)
+    return made[name]
+
+
+def _new_algorithm(name: str) -> Any:
     preset = get_preset(name)
     if preset.algorithm == "dis":
         return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

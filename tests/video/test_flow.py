@@ -1,6 +1,7 @@
 """Presets give the right motion, and the 8-bit code is exact where it must be."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import cv2
@@ -79,6 +80,17 @@ def test_frames_too_small_are_refused(shape):
 def test_smallest_frames(preset, shape):
     frame = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
     assert np.isfinite(flow.compute(preset, frame, frame[::-1].copy())).all()
+
+
+def test_threads_do_not_share_an_algorithm(texture):
+    """Guards against OpenCV's objects, which keep buffers between calls."""
+    frames = [moved(texture, right, down) for right in range(4) for down in range(4)]
+    frames += [(a[:32].copy(), b[:32].copy()) for a, b in frames]
+    alone = [flow.compute("dis", *pair) for pair in frames]
+    with ThreadPoolExecutor(4) as pool:
+        beside = list(pool.map(lambda pair: flow.compute("dis", *pair), frames))
+    for expected, received in zip(alone, beside, strict=True):
+        np.testing.assert_array_equal(expected, received)
 
 
 def test_frames_of_two_sizes_are_refused():
