@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from stfn_keras.errors import UserError
+from stfn_keras.quiet import held_stderr
 
 KINDS = ("float32", "float16", "dynamic", "int8")
 # Of the converter's text: `TF Select ops: Erfc, ...`, `Custom ops: ...`.
@@ -68,7 +69,8 @@ def convert(
         converter.representative_dataset = lambda: snippets
     converter.target_spec.supported_ops = [builtin]
     try:
-        with warnings.catch_warnings():
+        # The converter's notes; all that it finds wrong is in its exception, too.
+        with warnings.catch_warnings(), held_stderr(shown=False):
             # Quantisation runs TensorFlow's copy of the interpreter, which is to go.
             warnings.filterwarnings("ignore", "(?s).*tf.lite.Interpreter is deprecated")
             content = _quantised(converter) if kind == "int8" else converter.convert()

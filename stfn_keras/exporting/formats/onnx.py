@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from stfn_keras.errors import UserError
 
 OPSET = (
     18  # the newest that tf2onnx writes; TensorRT, OpenVINO and ONNX Runtime read it
@@ -37,12 +40,30 @@ def convert(folder: Path, path: Path) -> None:
         found: dict[str, tf.Tensor] = signature(**dict(zip(names, views, strict=True)))
         return found
 
-    model, _ = tf2onnx.convert.from_function(call, specs, opset=OPSET)
+    model, _ = tf2onnx.convert.from_function(
+        call, specs, opset=OPSET, custom_op_handlers={"Log1p": (_log1p, [])}
+    )
+    # What tf2onnx does not know it logs, and leaves in the graph.
+    unknown = {n.op_type for n in model.graph.node if not onnx.defs.has(n.op_type)}
+    if unknown:
+        raise UserError(
+            f"ONNX must have every operator. Received: {', '.join(sorted(unknown))}; "
+            "choose another tower or format"
+        )
     _cast_first(model.graph)
     for tensor in (*model.graph.input, *model.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = BATCH
     onnx.save(model, path)
     onnx.checker.check_model(str(path), full_check=True)
+
+
+def _log1p(context: Any, node: Any, name: str, _: Any) -> Any:
+    """Write log(1 + x), of which tf2onnx knows nothing, as an addition and a log."""
+    one = context.make_const(f"{name}_one", np.float32(1))
+    added = context.make_node("Add", [node.input[0], one.output[0]])
+    context.replace_input(node, node.input[0], added.output[0], 0)
+    node.type = "Log"
+    return node
 
 
 def _cast_first(graph: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stfn_keras.quiet import held_stderr
 from stfn_keras.serving.formats import require
 from stfn_keras.serving.runtimes.base import Inputs, check_views, segments_of
 
@@ -35,9 +36,10 @@ class LiteRTRuntime:
         from ai_edge_litert.interpreter import Interpreter
 
         self.name = name
-        interpreter = Interpreter(
-            model_path=str(path), num_threads=threads or os.cpu_count() or 1
-        )
+        with held_stderr():  # which kernels it takes
+            interpreter = Interpreter(
+                model_path=str(path), num_threads=threads or os.cpu_count() or 1
+            )
         self._call = interpreter.get_signature_runner(SIGNATURE)
         details = self._call.get_input_details()
         self.inputs: Inputs = {
