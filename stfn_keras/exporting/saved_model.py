@@ -98,7 +98,7 @@ class ServingModule(tf.Module):
             named = tf.gather(words, highest.indices)
             return {**found, "labels": named, "label_scores": highest.values}
 
-        return tf.function(call).get_concrete_function(**specs)
+        return tf.function(call, autograph=False).get_concrete_function(**specs)
 
     def _features(self, network: keras.Model) -> tf.types.experimental.ConcreteFunction:
         shapes = {stream: shape[1:] for stream, shape in self.inputs.items()}
@@ -145,4 +145,4 @@ def _traced(
         name: tf.TensorSpec([None, *shape], dtype, name)
         for name, shape in shapes.items()
     }
-    return tf.function(call).get_concrete_function(**specs)
+    return tf.function(call, autograph=False).get_concrete_function(**specs)

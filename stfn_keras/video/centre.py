@@ -47,7 +47,7 @@ def centre_view(
     return views
 
 
-@tf.function
+@tf.function(autograph=False)
 def centre_views(
     encoded: Mapping[str, tf.Tensor], sizes: Mapping[str, int], pairs: int
 ) -> dict[str, tf.Tensor]:

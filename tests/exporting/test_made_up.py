@@ -15,6 +15,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.exporting import saved_model
 from stfn_keras.exporting.export import export
 from stfn_keras.exporting.made_up import VIDEOS, made_up_source
+from stfn_keras.exporting.options import ExportConfig
 from stfn_keras.training.archive import opened
 from stfn_keras.training.publishing import publish
 from stfn_keras.training.train import train
@@ -51,11 +52,12 @@ def test_an_archive_is_exported_with_parity_on_made_up_videos(archive, tmp_path)
     assert parity["videos"] == VIDEOS
 
 
-def test_with_data_parity_is_measured_on_them(archive, trained, dataset, tmp_path):
+def test_with_data_parity_is_measured_on_them(archive, exported, dataset, tmp_path):
     with opened(archive) as run:
         parity = parity_of(export(run, tmp_path / "m", dataset))
-    expected = parity_of(export(trained, tmp_path / "n"))
-    assert parity == {**expected, "bytes": parity["bytes"]}
+    expected = parity_of(exported)
+    measured = {"bytes": parity["bytes"], "latency_ms": parity["latency_ms"]}
+    assert parity == {**expected, **measured}
     assert parity["videos"] == 5
     assert "made_up" not in parity
 
@@ -73,6 +75,13 @@ def test_a_server_that_differs_is_noticed_on_made_up_videos(
     with opened(archive) as run, pytest.raises(UserError, match="nothing was publish"):
         export(run, tmp_path / "m")
     assert not list((tmp_path / "m").iterdir())
+
+
+def test_int8_needs_training_videos(archive, tmp_path):
+    config = ExportConfig(formats=("litert_int8",))
+    with opened(archive) as run, pytest.raises(UserError, match="give --data, or name"):
+        export(run, tmp_path / "m", config=config)
+    assert not (tmp_path / "m").exists()
 
 
 @pytest.mark.parametrize("size", ["32", "40x32"])

@@ -1,0 +1,179 @@
+"""Formats beside the SavedModel: published if they prove equal, else refused."""
+
+import importlib.util
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stfn_keras.commands import export as command
+from stfn_keras.data import pipeline
+from stfn_keras.errors import UserError
+from stfn_keras.exporting import prove, table
+from stfn_keras.exporting.export import export
+from stfn_keras.exporting.options import ExportConfig
+from stfn_keras.files import sha256
+from stfn_keras.serving.formats import FORMATS
+from stfn_keras.serving.runtimes.open import open_runtime
+
+SOME = ("litert_dynamic", "litert_int8", "onnx")
+
+
+@pytest.fixture(scope="module")
+def published(trained, tmp_path_factory):
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
+    config = ExportConfig(formats=SOME, bench=True, max_drop=0.2, calibration_videos=4)
+    return export(trained, tmp_path_factory.mktemp("f") / "stfn", config=config)
+
+
+def parity_of(folder):
+    return json.loads((folder / "assets.extra" / "parity.json").read_text())
+
+
+def test_every_format_is_measured_on_the_whole_test_split(published):
+    parity = parity_of(published)
+    assert tuple(parity) == ("saved_model", *SOME)
+    for name, row in parity.items():
+        assert row["passed"], name
+        assert row["videos"] == 5
+        assert 0 <= row["top1_agreement"] <= 1
+        assert 0 <= row["accuracy"] <= 1
+        assert min(row["latency_ms"], row["latency_ms_batch_8"]) > 0
+        if name != "saved_model":
+            assert row["bytes"] == FORMATS[name].size(published)
+    assert parity["onnx"]["max_abs_diff"] <= 1e-4
+    assert parity["litert_int8"]["bytes"] < parity["onnx"]["bytes"] / 2
+
+
+def test_every_file_has_its_digest(published):
+    config = json.loads((published / "assets.extra" / "config.json").read_text())
+    assert config["formats"] == ["saved_model", *SOME]
+    files = {p.relative_to(published).as_posix(): p for p in published.rglob("*")}
+    files = {name: path for name, path in files.items() if path.is_file()}
+    del files["assets.extra/config.json"]
+    assert config["sha256"] == {name: sha256(path) for name, path in files.items()}
+
+
+def test_published_formats_open_and_agree(published):
+    draws = np.random.default_rng(0)
+    runtimes = [open_runtime(published, name) for name in ("tf", "onnx")]
+    views = {
+        stream: draws.integers(1, 256, (2, *shape)).astype(np.uint8)
+        for stream, shape in runtimes[0].inputs.items()
+    }
+    ours, theirs = (runtime.predict(views) for runtime in runtimes)
+    for key in ("scores", "logits"):
+        np.testing.assert_allclose(ours[key], theirs[key], atol=1e-4)
+    for runtime in runtimes:
+        assert runtime.segments == 3
+        with pytest.raises(
+            UserError, match=r"rgb must be uint8 .* Received: uint8 \(3"
+        ):
+            runtime.predict({**views, "rgb": views["rgb"][0]})
+        with pytest.raises(UserError, match="expected views of rgb and flow"):
+            runtime.predict({"rgb": views["rgb"]})
+        with pytest.raises(UserError, match="as many videos as each other"):
+            runtime.predict({**views, "rgb": views["rgb"][:1]})
+
+
+def test_a_format_that_was_not_published(exported):
+    with pytest.raises(UserError, match="published as saved_model. Received: onnx"):
+        open_runtime(exported, "onnx")
+    with pytest.raises(UserError, match="must be one of"):
+        open_runtime(exported, "coreml")
+
+
+class Wrong:
+    """A runtime whose scores are none of this network's."""
+
+    inputs, segments, name = {"rgb": (3, 16, 16, 3), "flow": (3, 16, 16, 4)}, 3, "wrong"
+
+    def predict(self, views):
+        return {"scores": np.full((len(views["rgb"]), 2), 0.5, np.float32)}
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Every format fails in a way of its own."""
+
+    def convert(name, folder, out, samples):
+        for file in FORMATS[name].files:
+            (out / file).parent.mkdir(parents=True, exist_ok=True)
+            (out / file).write_text("half")
+        if name == "litert_float32":
+            raise UserError("every operator must be built into LiteRT. Received: Erfc")
+        if name == "litert_dynamic":
+            raise RuntimeError("deep inside\nthe converter")
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(prove.formats, "convert", convert)
+    monkeypatch.setattr(prove, "load_runtime", lambda folder, name: Wrong())
+
+
+def test_refused_formats_leave_a_reason_and_no_file(trained, tmp_path, failing):
+    names = ("litert_float32", "litert_dynamic", "openvino")
+    folder = export(trained, tmp_path / "m", config=ExportConfig(formats=names))
+    parity = parity_of(folder)
+    assert [name for name, row in parity.items() if not row["passed"]] == [*names]
+    assert "Erfc" in parity["litert_float32"]["reason"]
+    assert parity["litert_dynamic"]["reason"] == "RuntimeError: deep inside"
+    assert "must be within 0.0001" in parity["openvino"]["reason"]
+    assert not (folder / "formats").exists()
+    config = json.loads((folder / "assets.extra" / "config.json").read_text())
+    assert config["formats"] == ["saved_model"]
+
+
+def run_command(monkeypatch, run, out, **settings):
+    values = SimpleNamespace(run=str(run.folder), out=str(out), data=None)
+    config = ExportConfig(**settings)
+    monkeypatch.setattr(command.absl_flags, "FLAGS", values)
+    monkeypatch.setattr(
+        command.flags, "read", lambda cls: config if cls is ExportConfig else cls()
+    )
+    command.main([])
+
+
+def test_the_command_fails_where_a_format_is_refused(
+    trained, tmp_path, failing, monkeypatch, capsys
+):
+    with pytest.raises(UserError, match="^onnx was refused and not published"):
+        run_command(monkeypatch, trained, tmp_path / "m", formats=("onnx",))
+    out = capsys.readouterr().out
+    assert "refused: onnx: its scores must be within" in out
+    run_command(
+        monkeypatch, trained, tmp_path / "m", formats=("onnx",), allow_refused=True,
+        bench=True,
+    )  # fmt: skip
+    assert "ms, batch 8" in capsys.readouterr().out
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["1", "2"]
+
+
+def test_the_report_of_the_run_shows_the_formats(tmp_path, monkeypatch, capsys):
+    shown = {}
+    monkeypatch.setattr(table, "add_formats", shown.__setitem__)
+    parity = {
+        "saved_model": {"passed": True, "top1_agreement": 1.0},
+        "onnx": {"passed": False, "reason": "no operator Foo"},
+    }
+    run, report = tmp_path / "run", tmp_path / "run" / "report"
+    command._show(run, parity)
+    assert not shown  # it was not evaluated yet
+    report.mkdir(parents=True)
+    (report / "index.html").touch()
+    command._show(run, parity)
+    assert shown[report] == {
+        "saved_model": {"agreement %": "100.00", "published": "yes"},
+        "onnx": {"agreement %": "–", "published": "no: no operator Foo"},
+    }
+    assert "report: " in capsys.readouterr().out
+
+
+def test_a_missing_package_is_said_before_any_work(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(pipeline, "view_batches", None)
+    with pytest.raises(UserError, match=r"pip install 'stfn-keras\[openvino\]'"):
+        export(trained, tmp_path / "m", config=ExportConfig(formats=("openvino",)))
+    assert not (tmp_path / "m").exists()
