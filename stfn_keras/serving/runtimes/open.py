@@ -10,6 +10,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.serving.folder import read_config
 from stfn_keras.serving.formats import FORMATS
 from stfn_keras.serving.runtimes.base import Runtime
+from stfn_keras.serving.runtimes.tensorrt import SUFFIX, TensorRTRuntime
 
 ALIASES = {"tf": "saved_model", "litert": "litert_float32"}
 
@@ -36,13 +37,17 @@ def open_runtime(
 
     Args:
         folder: `models/NAME/VERSION`.
-        name: The format, or `tf` or `litert` for short.
+        name: The format, or `tf` or `litert` for short; or the path of an engine that
+            was built from it for this machine's card, such as `stfn.engine`.
         threads: CPU threads to compute with; None is the runtime's own choice.
 
     Raises:
         UserError: The folder is no model of ours, the format was not published with
             it, or what runs it is not installed.
     """
+    if name.endswith(SUFFIX):
+        read_config(folder)
+        return TensorRTRuntime(Path(name))
     name = format_name(name)
     published = read_config(folder).get("formats", ["saved_model"])
     if name not in published:

@@ -58,6 +58,11 @@ class TensorRTRuntime:
     def __init__(
         self, path: Path, name: str = "tensorrt", threads: int | None = None
     ) -> None:
+        if not path.is_file():
+            raise UserError(
+                f"expected a TensorRT engine, which python -m "
+                f"stfn_keras.exporting.tensorrt builds. Received: {path}, no such file"
+            )
         trt = find_tensorrt()
         self._cuda = _find_cuda()
         self.name = name

@@ -184,3 +184,11 @@ def test_a_batch_above_the_engines_is_run_in_parts(monkeypatch, tmp_path):
     assert found["scores"].shape == (5, 4)
     means = views.reshape(5, -1).mean(axis=1)
     np.testing.assert_allclose(found["logits"][:, 0], means)
+
+
+def test_an_engine_is_opened_by_its_path(saved, tmp_path, monkeypatch):
+    from stfn_keras.serving.runtimes import open as opening
+
+    monkeypatch.setattr(opening, "read_config", lambda _: {})
+    with pytest.raises(UserError, match="absent.engine, no such file"):
+        opening.open_runtime(saved.folder, str(tmp_path / "absent.engine"))
