@@ -1,7 +1,9 @@
 """Formats beside the SavedModel: published if they prove equal, else refused."""
 
+import contextlib
 import importlib.util
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from stfn_keras.commands import export as command
 from stfn_keras.data import pipeline
 from stfn_keras.errors import UserError
+from stfn_keras.exporting import export as exporting
 from stfn_keras.exporting import prove, table
 from stfn_keras.exporting.export import export
 from stfn_keras.exporting.options import ExportConfig
@@ -126,29 +129,31 @@ def test_refused_formats_leave_a_reason_and_no_file(trained, tmp_path, failing):
     assert config["formats"] == ["saved_model"]
 
 
-def run_command(monkeypatch, run, out, **settings):
-    values = SimpleNamespace(run=str(run.folder), out=str(out), data=None)
-    config = ExportConfig(**settings)
-    monkeypatch.setattr(command.absl_flags, "FLAGS", values)
-    monkeypatch.setattr(
-        command.flags, "read", lambda cls: config if cls is ExportConfig else cls()
-    )
-    command.main([])
-
-
 def test_the_command_fails_where_a_format_is_refused(
-    trained, tmp_path, failing, monkeypatch, capsys
+    trained, tmp_path, monkeypatch, capsys
 ):
-    with pytest.raises(UserError, match="^onnx was refused and not published"):
-        run_command(monkeypatch, trained, tmp_path / "m", formats=("onnx",))
-    out = capsys.readouterr().out
-    assert "refused: onnx: its scores must be within" in out
-    run_command(
-        monkeypatch, trained, tmp_path / "m", formats=("onnx",), allow_refused=True,
-        bench=True,
-    )  # fmt: skip
-    assert "ms, batch 8" in capsys.readouterr().out
-    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["1", "2"]
+    parity = {
+        "saved_model": {"passed": True, "bytes": 1, "max_abs_diff": 0.0, "videos": 5},
+        "onnx": {"passed": False, "reason": "no operator Foo"},
+    }
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "parity.json").write_text(json.dumps(parity))
+    values = SimpleNamespace(run=str(trained.folder), out="models/m", data=None)
+    monkeypatch.setattr(command.absl_flags, "FLAGS", values)
+    monkeypatch.setattr(exporting, "export", lambda *given: tmp_path)
+    for config, fails in (
+        (ExportConfig(), pytest.raises(UserError, match="^onnx was refused and not")),
+        (ExportConfig(allow_refused=True, bench=True), contextlib.nullcontext()),
+    ):
+        read = partial(
+            lambda wanted, cls: wanted if cls is ExportConfig else cls(), config
+        )
+        monkeypatch.setattr(command.flags, "read", read)
+        with fails:
+            command.main([])
+        out = capsys.readouterr().out
+        assert "refused: onnx: no operator Foo" in out
+        assert ("max diff" in out) is config.bench
 
 
 def test_the_report_of_the_run_shows_the_formats(tmp_path, monkeypatch, capsys):
