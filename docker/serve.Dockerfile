@@ -5,7 +5,8 @@
 #   docker run -p 8500:8500 -p 8501:8501 stfn-serve
 #   curl http://localhost:8501/v1/models/stfn
 #
-# Built and run nowhere yet: docs/install.md says what was checked.
+# Built and run nowhere yet: docs/install.md says what was checked, docs/serving.md what
+# else a server may be told.
 
 # Not older than the TensorFlow that exported; with `-gpu` behind it for NVIDIA cards.
 ARG SERVING=2.21.0
