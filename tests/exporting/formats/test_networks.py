@@ -46,8 +46,7 @@ def test_networks(saved_by, tmp_path, changes, names):
     ("tower", "names"),
     [
         ("mobilenet_v2", FLOAT32[:2]),  # depth-wise convolutions, ReLU6
-        ("efficientnet_v2_b0", FLOAT32[:2]),  # squeeze and excitation, swish
-        ("convnext_tiny", FLOAT32[:2]),  # layer normalisation, GELU
+        ("convnext_tiny", FLOAT32[:1]),  # layer normalisation, GELU
     ],
 )
 def test_towers(saved_by, tmp_path, tower, names):
