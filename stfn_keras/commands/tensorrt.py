@@ -15,6 +15,7 @@ from absl import flags as absl_flags
 
 from stfn_keras import flags
 from stfn_keras.errors import UserError
+from stfn_keras.quiet import import_keras_quietly
 
 if TYPE_CHECKING:
     from stfn_keras.serving.runtimes.base import Inputs
@@ -70,7 +71,12 @@ def main(_: Sequence[str]) -> None:
     require("onnx", ("onnx", "onnxruntime"))
     best = values.opt_batch or values.max_batch
     batches = tensorrt.Batches(1, best, values.max_batch)
-    trt = None if values.dry_run else find_tensorrt()
+    try:
+        trt = None if values.dry_run else find_tensorrt()
+    except UserError as error:
+        raise UserError(
+            f"{error}; or add --dry_run to prepare a build elsewhere"
+        ) from error
     inputs = tensorrt.onnx_inputs(source)
     typed = _typed(source, out.with_suffix(".onnx"), values.precision, inputs)
     print(tensorrt.trtexec(typed, out, inputs, batches))
@@ -105,6 +111,7 @@ def _typed(source: Path, path: Path, precision: str, inputs: "Inputs") -> Path:
 
 def _calibration(inputs: "Inputs") -> Iterator[dict]:
     """Training snippets of the run that --run names."""
+    import_keras_quietly()
     from stfn_keras.exporting.calibration import calibration_views
     from stfn_keras.training.run import Run
 
