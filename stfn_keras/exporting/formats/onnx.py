@@ -41,7 +41,7 @@ def convert(folder: Path, path: Path) -> None:
         return found
 
     model, _ = tf2onnx.convert.from_function(
-        call, specs, opset=OPSET, custom_op_handlers={"Log1p": (_log1p, [])}
+        call, specs, opset=OPSET, custom_op_handlers=_OPERATORS
     )
     # What tf2onnx does not know it logs, and leaves in the graph.
     unknown = {n.op_type for n in model.graph.node if not onnx.defs.has(n.op_type)}
@@ -57,13 +57,33 @@ def convert(folder: Path, path: Path) -> None:
     onnx.checker.check_model(str(path), full_check=True)
 
 
-def _log1p(context: Any, node: Any, name: str, _: Any) -> Any:
-    """Write log(1 + x), of which tf2onnx knows nothing, as an addition and a log."""
-    one = context.make_const(f"{name}_one", np.float32(1))
-    added = context.make_node("Add", [node.input[0], one.output[0]])
-    context.replace_input(node, node.input[0], added.output[0], 0)
+def _log1p(context: Any, node: Any, name: str, _: Any) -> None:
+    """Write log(1 + x), of averaged softmaxes, as an addition and a log."""
+    one = context.make_const(f"{name}_one", np.float32(1)).output[0]
+    added = _beside(context, node, "Add", [node.input[0], one])
     node.type = "Log"
-    return node
+    context.replace_inputs(node, [added])
+
+
+def _erfc(context: Any, node: Any, name: str, _: Any) -> None:
+    """Write 1 - erf(x), of GELU, as these two."""
+    one = context.make_const(f"{name}_one", np.float32(1)).output[0]
+    erf = _beside(context, node, "Erf", [node.input[0]])
+    node.type = "Sub"
+    context.replace_inputs(node, [one, erf])
+
+
+def _beside(context: Any, node: Any, kind: str, inputs: list[str]) -> str:
+    """Add an operator whose output has the shape and type of a node's."""
+    shapes = [context.get_shape(node.output[0])]
+    types = [context.get_dtype(node.output[0])]
+    made = context.make_node(kind, inputs, shapes=shapes, dtypes=types)
+    output: str = made.output[0]
+    return output
+
+
+# Of TensorFlow's operators that our networks hold, those that tf2onnx does not know.
+_OPERATORS: dict[str, tuple[Any, list]] = {"Log1p": (_log1p, []), "Erfc": (_erfc, [])}
 
 
 def _cast_first(graph: Any) -> None:

@@ -45,12 +45,12 @@ def test_networks(saved_by, tmp_path, changes, names):
 @pytest.mark.parametrize(
     ("tower", "names"),
     [
-        ("mobilenet_v2", FLOAT32[:2]),  # depth-wise convolutions, ReLU6
-        ("convnext_tiny", FLOAT32[:1]),  # layer normalisation, GELU
+        ("mobilenet_v2", FLOAT32[:1]),  # depth-wise convolutions, ReLU6
+        ("convnext_tiny", ("litert_float32", "onnx")),  # layer normalisation, GELU
     ],
 )
 def test_towers(saved_by, tmp_path, tower, names):
-    saved = saved_by(network="spatial", tower=tower, rgb_size=32, segments=1)
+    saved = saved_by(network="spatial", tower=tower, rgb_size=64, segments=1)
     same_scores(saved, tmp_path, names)
 
 
