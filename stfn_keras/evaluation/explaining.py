@@ -4,8 +4,10 @@ explain_videos(run, wrong_videos(report, 8), report=report)
 """
 
 import dataclasses
+import hashlib
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,8 @@ import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
-from stfn_keras.data.manifest import DEFAULT_VERIFY, VerifyConfig, preparation_config
-from stfn_keras.data.pipeline import look, view_batches
-from stfn_keras.data.sampling import fixed_positions
+from stfn_keras.data.manifest import DEFAULT_VERIFY, VerifyConfig
+from stfn_keras.data.pipeline import view_batches
 from stfn_keras.data.source import Source, naming_damage
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import source_of
@@ -26,11 +27,11 @@ from stfn_keras.evaluation.scores import shown_ids
 from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.evaluation.strips import chosen_videos
 from stfn_keras.files import read_json, write_text
+from stfn_keras.serving.preparer import Preparer
 from stfn_keras.training.finished import weights_digest
 from stfn_keras.training.run import Run
 from stfn_keras.training.stages import input_sizes
-from stfn_keras.video import view
-from stfn_keras.video.prepare import VideoError, prepare_video
+from stfn_keras.video.centre import centre_view
 
 PREDICTED, LABEL = "predicted", "label"
 
@@ -62,13 +63,7 @@ def wrong_videos(report: Path, run: Run, count: int) -> list[str]:
             f"the wrong videos are read from a report, and {report} holds none: run "
             "evaluate.py first, or name the videos to explain"
         )
-    check_report_folder(report)
-    said = read_json(report / "metrics.json", "a report").get("weights_digest")
-    if said != weights_digest(run):
-        raise UserError(
-            f"the report {report} is of other weights than the run's: run evaluate.py "
-            "again, or name the videos to explain"
-        )
+    _check_weights(report, run)
     table = pd.read_csv(rows, dtype={"video_id": str})
     wrong = table[~table["right"]].sort_values("score", ascending=False, kind="stable")
     return [str(name) for name in wrong["video_id"][:count]]
@@ -105,6 +100,8 @@ def explain_videos(
             f"--of must be predicted, label or a class of the run "
             f"({', '.join(run.labels[:10])} ...). Received: {of}"
         )
+    if (report / "index.html").is_file():
+        _check_weights(report, run)
     network = trained_network(run)
     folder, manifest = run.manifest(data)
     source = source_of(run, folder, manifest, "e", input_sizes(network))
@@ -122,7 +119,7 @@ def explain_videos(
             title = f"{video.name}: {explained} {found.score:.2f}"
             if video.label is not None:
                 title += f", is {run.labels[video.label]}"
-            stem = re.sub(r"[^\w.=+-]+", "_", f"{video.name}_as_{explained}")
+            stem = file_stem(f"{video.name}_as_{explained}")
             draw_explanation(Shown(title, video.views, found), report / "heat" / stem)
             table = pd.DataFrame(found.contributions)
             table.insert(0, "segment", range(1, len(table) + 1))
@@ -131,6 +128,25 @@ def explain_videos(
     if (report / "index.html").is_file():
         add_heat_maps(report)
     return tables
+
+
+def file_stem(name: str) -> str:
+    """A name for files: the same where it can be one, else unlike any other's."""
+    stem = re.sub(r"[^\w.=+-]+", "_", name)
+    if stem == name:
+        return name
+    return f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def _check_weights(report: Path, run: Run) -> None:
+    """Refuse a report of another network: its page would show this one's maps."""
+    check_report_folder(report)
+    said = read_json(report / "metrics.json", "a report").get("weights_digest")
+    if said != weights_digest(run):
+        raise UserError(
+            f"the report {report} is of other weights than the run's: run evaluate.py "
+            "again, or give another --report"
+        )
 
 
 def _target(run: Run, video: Video, of: str) -> int | None:
@@ -169,30 +185,24 @@ def _videos(
             views = {stream: seen.numpy()[0] for stream, seen in inputs.items()}
             yield Video(str(name), int(about["label"][0]), views)
     for name in files:
-        yield Video(name, None, _file_views(run, source, name))
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        yield Video(shown, None, _file_views(run, source.sizes, Path(name)))
 
 
-def _file_views(run: Run, source: Source, name: str) -> dict[str, np.ndarray]:
+def _file_views(
+    run: Run, sizes: Mapping[str, int], path: Path
+) -> dict[str, np.ndarray]:
     """A video file as the network sees it, prepared as the run's data were."""
-    config = dataclasses.replace(
-        preparation_config(run.preprocessing), layout="snippet", flow=(run.flow,)
+    field = {run.flow: run.preprocessing["flow"][run.flow]}
+    preparer = Preparer(
+        {
+            "labels": run.labels,
+            "model": dataclasses.asdict(run.model),
+            "flow": run.flow,
+            "preprocessing": {**run.preprocessing, "flow": field},
+        }
     )
-    segments = run.model.segments
-    chosen = fixed_positions(config.snippets, segments, 1)[0]
-    try:
-        prepared = prepare_video(name, config, select=chosen.tolist())
-    except VideoError as error:
-        raise UserError(
-            f"{name} cannot be used: {error.reason} ({error.decoded} frames decoded)"
-        ) from error
-    stored = {
-        "rgb": tf.constant(prepared.rgb[:: config.rgb_per_snippet]),
-        "flow": tf.constant(prepared.flow[run.flow]),
-    }
-    video = {stream: stored[stream] for stream in source.sizes}
-    video |= {
-        "height": tf.constant(prepared.height), "width": tf.constant(prepared.width)
-    }  # fmt: skip
-    crop = view.centre_crop(video["height"], video["width"])
-    views = look(source, video, [crop], segments)
-    return {stream: seen.numpy()[0] for stream, seen in views.items()}
+    encoded = preparer.encoded(preparer.prepare(path))
+    tensors = {name: tf.constant(value) for name, value in encoded.items()}
+    views = centre_view(tensors, sizes, preparer.preparation.pairs)
+    return {stream: seen.numpy() for stream, seen in views.items()}

@@ -1,5 +1,7 @@
 """Why it decided so: maps that are not blank and depend on the class; contributions."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pandas as pd
@@ -11,7 +13,7 @@ from stfn_keras import models
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import evaluate
-from stfn_keras.evaluation.explaining import explain_videos, wrong_videos
+from stfn_keras.evaluation.explaining import explain_videos, file_stem, wrong_videos
 from stfn_keras.evaluation.explanation import Explainer, _pooled_maps
 from stfn_keras.evaluation.heat import overlaid
 from stfn_keras.evaluation.scoring import trained_network
@@ -122,7 +124,7 @@ def test_pictures_reach_the_report_and_its_page(trained, tmp_path):
     label = table["label"][0]
     assert title.startswith(f"{name}: {label} ") and title.endswith(f"is {label}")
     assert list(rows["segment"]) == [1, 2, 3]
-    stem = f"{name.replace(' ', '_')}_as_{label}"
+    stem = file_stem(f"{name}_as_{label}")
     with Image.open(report / "heat" / f"{stem}.gif") as animation:
         assert animation.n_frames == 3
     for suffix in (".png", ".csv"):
@@ -143,6 +145,28 @@ def test_the_surest_mistakes_come_first_and_only_of_these_weights(trained, tmp_p
     metrics.write_text(said)
     with pytest.raises(UserError, match="other weights"):
         wrong_videos(report, trained, 2)
+    with pytest.raises(UserError, match="other weights"):
+        explain_videos(trained, [table["video_id"][0]], report)
+
+
+def test_files_of_different_videos_have_different_names():
+    names = ["a/b c.avi", "a_b_c.avi", "a/b/c.avi", "a b c.avi"]
+    assert len({file_stem(name) for name in names}) == 4
+    assert file_stem("v_Archery_g01_c01.avi_as_Biking") == (
+        "v_Archery_g01_c01.avi_as_Biking"
+    )
+
+
+def test_a_video_file_is_seen_as_prediction_sees_it(small_clip, trained, tmp_path):
+    """The preparation's own scores: a flow preset of another version is refused."""
+    explain_videos(trained, [str(small_clip)], tmp_path)
+    assert len(list(tmp_path.glob("heat/*.png"))) == 1
+    field = {**trained.preprocessing["flow"]["dis"], "version": 0}
+    other = dataclasses.replace(
+        trained, preprocessing={**trained.preprocessing, "flow": {"dis": field}}
+    )
+    with pytest.raises(UserError, match="version = 0"):
+        explain_videos(other, [str(small_clip)], tmp_path)
 
 
 def test_what_cannot_be_explained_is_said(trained, tmp_path):
