@@ -7,12 +7,15 @@ with published(name / str(next_version(name))) as aside:
 import contextlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from stfn_keras.errors import UserError
 from stfn_keras.files import sha256
-from stfn_keras.serving.folder import CONFIG, EXTRA
+from stfn_keras.serving.folder import CONFIG, EXTRA, is_version
+
+_ASIDE = ".partial-"  # begins the names of unpublished versions
 
 
 def next_version(name: Path) -> int:
@@ -25,9 +28,9 @@ def next_version(name: Path) -> int:
         return 1
     if not name.is_dir():
         raise UserError(f"--out must be a folder. Received a file: {name}")
-    entries = [e for e in name.iterdir() if not e.name.startswith(".partial")]
+    entries = [e for e in name.iterdir() if not e.name.startswith(_ASIDE)]
     for entry in entries:
-        if not (entry.name.isdigit() and (entry / EXTRA / CONFIG).is_file()):
+        if not (is_version(entry.name) and (entry / EXTRA / CONFIG).is_file()):
             raise UserError(
                 f"--out must be a new folder or one of exported versions: {name} holds "
                 f"{entry.name}; nothing was changed"
@@ -42,9 +45,8 @@ def published(folder: Path) -> Iterator[Path]:
     Raises:
         UserError: Meanwhile somebody else published that version.
     """
-    aside = folder.with_name(f".partial-{os.getpid()}-{folder.name}")
-    aside.mkdir(parents=True)
-    try:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _aside(folder.parent) as aside:
         yield aside
         _sync(aside)
         if folder.exists():
@@ -53,8 +55,51 @@ def published(folder: Path) -> Iterator[Path]:
                 "changed, export again"
             )
         os.rename(aside, folder)
+        _sync_entries(folder.parent)
+
+
+@contextlib.contextmanager
+def _aside(parent: Path) -> Iterator[Path]:
+    """Give a new folder, locked while the `with` lasts; remove what was abandoned."""
+    with _locked(parent):  # nobody takes the new folder for abandoned before its lock
+        for left in parent.glob(f"{_ASIDE}*"):
+            with _locked(left, wait=False) as abandoned:
+                if abandoned:
+                    shutil.rmtree(left, ignore_errors=True)
+        # Not `mkdtemp`: other users, such as a server's, shall read it.
+        aside = parent / f"{_ASIDE}{uuid.uuid4().hex}"
+        aside.mkdir()
+        holding = contextlib.ExitStack()
+        holding.enter_context(_locked(aside))
+    with holding:
+        try:
+            yield aside
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, wait: bool = True) -> Iterator[bool]:
+    """Lock a folder; the system drops the lock with its process.
+
+    Gives whether it could: where a system cannot lock folders (Windows, NFS) never.
+    """
+    try:
+        import fcntl  # not on Windows
+
+        held = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            done = True
+        except OSError:
+            done = False
+        yield done
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        os.close(held)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -74,3 +119,16 @@ def _sync(folder: Path) -> None:
         if path.is_file():
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
+        else:
+            _sync_entries(path)
+    _sync_entries(folder)
+
+
+def _sync_entries(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system can."""
+    with contextlib.suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -51,6 +51,11 @@ def check_digests(folder: Path, config: dict, name: str) -> None:
             )
 
 
+def is_version(name: str) -> bool:
+    """Whether a folder's name is a version's number; other digits than 0-9 are none."""
+    return name.isascii() and name.isdigit()
+
+
 def newest_version(model: Path) -> Path:
     """The folder of a model's newest version.
 
@@ -60,7 +65,7 @@ def newest_version(model: Path) -> Path:
     if (model / "saved_model.pb").is_file():
         return model
     versions = (
-        [v for v in model.iterdir() if v.name.isdigit()] if model.is_dir() else []
+        [v for v in model.iterdir() if is_version(v.name)] if model.is_dir() else []
     )
     if not versions:
         raise UserError(
