@@ -75,11 +75,21 @@ def _tiles(jpegs: tf.Tensor, pairs: int) -> tf.Tensor:
 def _resized(images: tf.Tensor, crop: tf.Tensor, size: int) -> tf.Tensor:
     y, x, height, width = crop[0], crop[1], crop[2], crop[3]
     patch = images[:, y : y + height, x : x + width]
-    return tf.image.resize(patch, [size, size])  # float32, bilinear
+    return _resized_patch(patch, size)
+
+
+def _resized_patch(patch: tf.Tensor, size: int) -> tf.Tensor:
+    """Bilinear, float32: the kernel is faster on it than on uint8, cast included."""
+    return tf.image.resize(tf.cast(patch, tf.float32), [size, size])
 
 
 def _flipped(images: tf.Tensor, crop: tf.Tensor) -> tf.Tensor:
-    return tf.cond(crop[4] > 0, lambda: tf.reverse(images, [2]), lambda: images)
+    def mirrored() -> tf.Tensor:
+        shape = tf.shape(images)  # as rows it takes a third of the time
+        rows = tf.reshape(images, [-1, *images.shape[2:]])
+        return tf.reshape(tf.reverse(rows, [1]), shape)
+
+    return tf.cond(crop[4] > 0, mirrored, lambda: images)
 
 
 def crop_rgb(frames: tf.Tensor, crop: tf.Tensor, size: int) -> tf.Tensor:
@@ -133,7 +143,10 @@ def _zoomed(resized: tf.Tensor, crop: tf.Tensor, short: tf.Tensor) -> tf.Tensor:
     factors = tf.tile(tf.stack([sign * zoom_u, zoom_v]), [size * channels // 2])
     rows = tf.reshape(resized, [-1, size * channels])
     vectors = (rows - 128.0) * factors
-    scaled = tf.clip_by_value(tf.round(vectors) + 128.0, 1.0, 255.0)
+    # One pass over the pixels, where `tf.clip_by_value` makes two.
+    scaled = tf.raw_ops.ClipByValue(
+        t=tf.round(vectors) + 128.0, clip_value_min=1.0, clip_value_max=255.0
+    )
     scaled = tf.reshape(tf.cast(scaled, tf.uint8), [-1, size, size, channels])
     return _flipped(scaled, crop)
 
@@ -160,9 +173,7 @@ def cropped_flows(
         planes = tf.maximum(tf.transpose(tiles, [0, 2, 1, 3]), tf.constant(1, tf.uint8))
         pixels = tf.transpose(tf.reshape(planes, [2 * pairs, high * wide]))
         codes = tf.reshape(pixels, [1, high, wide, 2 * pairs])
-        zoomed = _zoomed(
-            tf.image.resize(codes, [size, size]), crop, tf.minimum(height, width)
-        )
+        zoomed = _zoomed(_resized_patch(codes, size), crop, tf.minimum(height, width))
         return zoomed[0]
 
     spec = tf.TensorSpec([size, size, 2 * pairs], tf.uint8)
