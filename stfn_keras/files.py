@@ -34,6 +34,11 @@ def written_aside(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
+def shown(path: str | os.PathLike) -> str:
+    r"""A path as text; bytes of it that are no text become \xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with written_aside(path) as aside:

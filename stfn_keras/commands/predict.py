@@ -16,7 +16,9 @@ from tqdm import tqdm
 
 from stfn_keras import flags
 from stfn_keras.errors import UserError
+from stfn_keras.files import shown
 from stfn_keras.quiet import import_keras_quietly
+from stfn_keras.serving.claims import DRAWN, Claim, endings, identities
 from stfn_keras.serving.sources import Source, find_sources
 from stfn_keras.video.limits import DecodingConfig
 
@@ -64,13 +66,21 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("name at least one video: predict.py --model DIR VIDEO ...")
     if values.stride and not values.window:
         raise UserError("--stride needs --window, the length of a window in seconds")
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="surrogateescape")  # names need not be UTF-8
     sources = find_sources(argv[1:], sys.stdin)
     import_keras_quietly()
     from stfn_keras.serving.predictor import Predictor
-    from stfn_keras.serving.results import COLUMNS, Results, check_ours, csv_line
+    from stfn_keras.serving.results import COLUMNS, Results, csv_line
+
+    wanted = endings(bool(values.window), values.draw)
+    videos = identities([source.path for source in sources])
+
+    def claimed(source: Source) -> Claim:
+        return Claim(Path(values.out) / source.name, wanted, videos)
 
     for source in sources:
-        check_ours(Path(values.out) / source.name)
+        claimed(source)
     decoding = flags.read(DecodingConfig)
     predictor = Predictor(
         Path(values.model), _runtime(values), values.threads or None, decoding
@@ -81,8 +91,8 @@ def main(argv: Sequence[str]) -> None:
     # A bar only where several videos are awaited on a terminal.
     quiet = True if len(sources) < 2 else None
     for source in tqdm(sources, unit="video", disable=quiet, dynamic_ncols=True):
-        results = Results(Path(values.out) / source.name, predictor.folder, values.top)
         try:
+            results = Results(claimed(source), predictor.folder, values.top)
             with _recorded(source, values.seconds) as video:
                 _predict(predictor, video, source, results, values, decoding)
         except UserError as error:
@@ -113,7 +123,7 @@ def _predict(
         stride = values.stride or values.window
         windows = predictor.windows(video, values.window, stride, source.path)
         if form == "text":
-            say(str(source.path))
+            say(shown(source.path))
         for found in results.written(windows, values.window, stride):
             say(as_line(found, form, predictor.folder, values.top))
             if values.draw:
@@ -124,11 +134,15 @@ def _predict(
         say(as_line(found, form, predictor.folder, values.top))
         labels.append((0.0, float("inf"), found.top(LINES)))
         if form == "text":
-            say(f"  picture: {picture}")
+            say(f"  picture: {shown(picture)}")
     if values.draw:
-        draw_video(video, labels, results.path(".mp4"), decoding)
+        try:
+            draw_video(video, labels, results.path(DRAWN), decoding)
+        except UserError:
+            results.give_up(DRAWN)
+            raise
         if form == "text":
-            say(f"  video: {results.path('.mp4')}")
+            say(f"  video: {shown(results.path(DRAWN))}")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Predictions as files and as lines: JSON, a picture, CSV, WebVTT; text for people.
 
-results = Results(Path("predictions/clip"), model, top=5)
+claim = Claim(Path("predictions/clip"), endings(window=False, draw=False))
+results = Results(claim, model, top=5)
 results.write(prediction)  # clip.json, clip.png
 for prediction in results.written(predictor.windows(video, 4.0, 2.0), 4.0, 2.0):
 ...  # at the end: clip.json, clip.csv, clip.vtt
@@ -16,43 +17,39 @@ from pathlib import Path
 import numpy as np
 
 from stfn_keras.errors import UserError
-from stfn_keras.files import read_json, write_json, written_aside
+from stfn_keras.files import shown, write_json, written_aside
+from stfn_keras.serving.claims import FILES, JSON, PICTURE, SUBTITLES, TABLE, Claim
 from stfn_keras.serving.predictor import Prediction
 from stfn_keras.serving.sheet import draw_sheet
 
 WINDOW_COLUMNS = ("start", "end", "rank", "label", "score")
 COLUMNS = ("video", *WINDOW_COLUMNS)
-FORMATS = ("text", "csv", "jsonl")
-ENDINGS = (".json", ".png", ".csv", ".vtt", ".mp4")
 
 
 class Results:
     """Where the results of one video go.
 
     Args:
-        stem: Path of the files, without their endings.
+        claim: The files that may be written.
         model: The version's folder.
         top: How many of the best classes are named.
-
-    Raises:
-        UserError: There are files that an earlier prediction did not make.
     """
 
-    def __init__(self, stem: Path, model: Path, top: int) -> None:
-        check_ours(stem)
-        self._stem = stem
+    def __init__(self, claim: Claim, model: Path, top: int) -> None:
+        self._claim = claim
         self._model = model
         self._top = top
+        self._found: dict = {}
 
     def path(self, ending: str) -> Path:
         """The file that ends so."""
-        return self._stem.with_name(self._stem.name + ending)
+        return self._claim.path(ending)
 
     def write(self, prediction: Prediction) -> Path:
         """Write JSON and picture of a whole video; gives the picture's path."""
-        write_json(self.path(".json"), as_json(prediction, self._model, self._top))
-        draw_sheet(prediction, self.path(".png"))
-        return self.path(".png")
+        self._write_json(as_json(prediction, self._model, self._top))
+        draw_sheet(prediction, self.path(PICTURE))
+        return self.path(PICTURE)
 
     def written(
         self, windows: Iterable[Prediction], length: float, stride: float
@@ -71,7 +68,7 @@ class Results:
                         "w", encoding="utf-8", newline=""
                     )
                 )
-                for ending in (".csv", ".vtt")
+                for ending in (TABLE, SUBTITLES)
             )
             rows = csv.writer(table, lineterminator="\n")
             rows.writerow(WINDOW_COLUMNS)
@@ -82,16 +79,34 @@ class Results:
                     subtitles.write(_cue(last, window.start))
                 total, count, last = total + window.scores, count + 1, window
                 yield window
-            if last:
-                subtitles.write(_cue(last, None))
-        if last:
+            if last is None:
+                raise UserError(
+                    f"--window must fit the video. Received: {length:g} s, of which "
+                    f"{self.path('')} has none"
+                )
+            subtitles.write(_cue(last, None))
             mean = Prediction(
                 last.video, last.labels, (total / count).astype(np.float32),
                 last.prepared, last.flow,
             )  # fmt: skip
             found = as_json(mean, self._model, self._top)
             found["windows"] = {"length": length, "stride": stride, "count": count}
-            write_json(self.path(".json"), found)
+            self._write_json(found)  # before the tables take their names
+
+    def _write_json(self, found: dict) -> None:
+        """Write the JSON, which says first what will lie beside it.
+
+        A process that is killed leaves no file that the JSON does not name, neither of
+        this prediction nor of an earlier one.
+        """
+        self._claim.clear()
+        self._found = found
+        write_json(self.path(JSON), {**found, FILES: list(self._claim.wanted)})
+
+    def give_up(self, ending: str) -> None:
+        """Say that a file could not be written after all."""
+        self._claim.give_up(ending)
+        self._write_json(self._found)
 
 
 def as_line(prediction: Prediction, form: str, model: Path, top: int) -> str:
@@ -105,7 +120,7 @@ def as_line(prediction: Prediction, form: str, model: Path, top: int) -> str:
         texts = ", ".join(f"{label} {score:.4f}" for label, score in best)
         return f"  {prediction.start:8.2f} to {prediction.end:8.2f} s  {texts}"
     lines = [f"  {score:6.4f}  {label}" for label, score in best]
-    return "\n".join([str(prediction.video), *lines])
+    return "\n".join([shown(prediction.video), *lines])
 
 
 def csv_line(rows: Iterable[Iterable]) -> str:
@@ -119,7 +134,7 @@ def as_rows(prediction: Prediction, top: int) -> list[tuple]:
     """The best classes, a row each as in `COLUMNS`."""
     return [
         (
-            prediction.video,
+            shown(prediction.video),
             _rounded(prediction.start),
             _rounded(prediction.end),
             rank,
@@ -133,25 +148,11 @@ def as_rows(prediction: Prediction, top: int) -> list[tuple]:
 def as_json(prediction: Prediction, model: Path, top: int) -> dict:
     """A prediction as a JSON object; of a window with its times."""
     best = [{"label": label, "score": score} for label, score in prediction.top(top)]
-    found: dict = {"video": str(prediction.video), "model": str(model)}
+    found: dict = {"video": shown(prediction.video), "model": shown(model)}
     if prediction.start is not None:
         found |= {"start": prediction.start, "end": prediction.end}
     scores = dict(zip(prediction.labels, prediction.scores.tolist(), strict=True))
     return {**found, "top": best, "scores": scores}
-
-
-def check_ours(stem: Path) -> None:
-    """Refuse to write over files that an earlier prediction did not make."""
-    paths = [stem.with_name(stem.name + ending) for ending in ENDINGS]
-    if paths[0].exists():
-        ours = {"video", "model", "top"} <= set(read_json(paths[0], "a prediction"))
-    else:
-        ours = not any(path.exists() for path in paths)
-    if not ours:
-        raise UserError(
-            f"--out holds files that are no predictions of ours: {stem}.*; choose "
-            "another folder"
-        )
 
 
 def _rounded(seconds: float | None) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from stfn_keras.figures import save_figure
+from stfn_keras.files import shown
 from stfn_keras.serving.predictor import Prediction
 from stfn_keras.video import flow, image
 
@@ -50,5 +51,5 @@ def draw_sheet(prediction: Prediction, path: Path) -> None:
     bars.set_xlabel("score")
     for row, (_, score) in enumerate(best):
         bars.text(min(score + 0.01, 0.93), row, f"{score:.3f}", va="center")
-    figure.suptitle(prediction.video.name)
+    figure.suptitle(shown(prediction.video.name))
     save_figure(figure, path)

@@ -5,6 +5,7 @@ import csv
 import functools
 import io
 import json
+import os
 import sys
 
 import av
@@ -51,7 +52,8 @@ def test_bad_videos_are_reported_and_the_rest_go_on(command, small_clip, tmp_pat
     assert "nowhere.avi cannot be used: missing" in said.err
     assert said.out.startswith(f"{small_clip}\n")
     found = json.loads((tmp_path / "out" / "clip.json").read_text())
-    assert list(found) == ["video", "model", "top", "scores"]
+    assert list(found) == ["video", "model", "top", "scores", "files"]
+    assert found["files"] == [".json", ".png"]
     assert (tmp_path / "out" / "clip.png").stat().st_size > 1000
     assert not list((tmp_path / "out").glob("*.partial*"))
 
@@ -102,6 +104,67 @@ def test_windows_as_lines_csv_and_webvtt(command, small_clip, tmp_path):
     assert found["windows"] == {"length": 1.2, "stride": 0.9, "count": 4}
     mean = np.mean([list(w["scores"].values()) for w in windows], axis=0)
     np.testing.assert_allclose(list(found["scores"].values()), mean, atol=1e-6)
+
+
+def test_a_users_video_is_never_written_over(command, small_clip, tmp_path):
+    out = tmp_path / "out"
+    command(small_clip)  # makes clip.json
+    mine = out / "clip.mp4"
+    mine.write_bytes(small_clip.read_bytes())
+    command(mine, "--draw", error="takes the place of a video that is predicted")
+    command(small_clip, "--draw", error="no predictions of ours")
+    assert mine.read_bytes() == small_clip.read_bytes()
+
+
+def test_files_of_another_kind_of_prediction_go(command, small_clip, tmp_path):
+    out = tmp_path / "out"
+    for flags, files in (
+        (["--window=2"], {"clip.json", "clip.csv", "clip.vtt"}),
+        ([], {"clip.json", "clip.png"}),
+        (["--window=2"], {"clip.json", "clip.csv", "clip.vtt"}),
+    ):
+        command(small_clip, *flags)
+        assert {path.name for path in out.iterdir()} == files
+
+
+def test_a_killed_prediction_can_be_made_again(command, small_clip, monkeypatch):
+    """However far it came, the next one knows what it left."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    for name, flags in (("draw_sheet", []), ("write_json", ["--window=2"])):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"stfn_keras.serving.results.{name}", killed)
+            with pytest.raises(KeyboardInterrupt):
+                command(small_clip, *flags)
+        command(small_clip, *flags)
+
+
+def test_a_video_that_cannot_be_drawn_is_not_recorded(
+    command, small_clip, tmp_path, monkeypatch
+):
+    def fails(*_):
+        raise UserError("no room")
+
+    monkeypatch.setattr("stfn_keras.serving.drawing.draw_video", fails)
+    command(small_clip, "--draw", error="1 of 1 videos")
+    found = json.loads((tmp_path / "out" / "clip.json").read_text())
+    assert found["files"] == [".json", ".png"]
+
+
+def test_a_name_that_is_no_text_is_shown(command, small_clip, tmp_path, monkeypatch):
+    video = tmp_path / os.fsdecode(b"caf\xe9.avi")
+    video.write_bytes(small_clip.read_bytes())
+    listed = io.TextIOWrapper(io.BytesIO(os.fsencode(video) + b"\n"), "utf-8")
+    monkeypatch.setattr(sys, "stdin", listed)
+    said = command("-").out
+    assert said.startswith(f"{tmp_path}/caf\\xe9.avi\n")
+    for form in ("csv", "jsonl"):
+        assert "caf\\" in command(video, f"--format={form}").out
+    command(video, "--window=2")
+    (found,) = (tmp_path / "out").glob("*.json")
+    assert json.loads(found.read_text())["video"] == f"{tmp_path}/caf\\xe9.avi"
 
 
 def test_a_drawn_video_has_every_frame_at_its_time(command, small_clip, tmp_path):

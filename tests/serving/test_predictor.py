@@ -16,7 +16,6 @@ from stfn_keras.errors import UserError
 from stfn_keras.figures import save_figure
 from stfn_keras.serving.folder import newest_version
 from stfn_keras.serving.predictor import Prediction, Predictor
-from stfn_keras.serving.results import check_ours
 from stfn_keras.serving.sheet import draw_sheet
 from stfn_keras.video import decode
 from stfn_keras.video.writer import VideoWriter
@@ -69,16 +68,6 @@ def test_flow_that_would_be_computed_otherwise_is_refused(
     path.write_text(json.dumps(config))
     with pytest.raises(UserError, match=message):
         Predictor(copy)
-
-
-def test_files_of_others_are_not_overwritten(tmp_path):
-    (tmp_path / "clip.json").write_text("{}")
-    with pytest.raises(UserError, match="no predictions of ours"):
-        check_ours(tmp_path / "clip")
-    (tmp_path / "other.png").write_text("mine")
-    with pytest.raises(UserError, match="no predictions of ours"):
-        check_ours(tmp_path / "other")
-    check_ours(tmp_path / "new")
 
 
 def test_a_dollar_in_a_name_is_drawn(tmp_path):
