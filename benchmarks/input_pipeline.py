@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
-from tsn_reader import Reader, write_video
+from tsn_reader import Reader, scaled, write_video
 from turns import Turns
 
 from stfn_keras import flags
@@ -32,6 +32,7 @@ from stfn_keras.data.stream import records
 from stfn_keras.video import view
 
 OURS, TSN = "TFRecords", "frame folders, PIL"
+SCALED = "frame folders, PIL, scaled"
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,15 @@ def against_tsn(source: Source, config: BenchmarkConfig) -> None:
             with turn(TSN):
                 for _ in range(each):
                     next(theirs)
+            with turn(SCALED):
+                for _ in range(each):
+                    scaled(next(theirs))
     for name, times in turns.times.items():
         wall = sorted(seconds for seconds, _ in times)[len(times) // 2]
         cpu = sorted(seconds for _, seconds in times)[len(times) // 2]
         print(f"{name}: {each / wall:.1f} videos/s, {1e3 * cpu / each:.1f} CPU ms each")
     print(turns.compared(TSN, OURS))
+    print(turns.compared(SCALED, OURS))
 
 
 def ways() -> dict[str, tuple[int, tf.data.Options]]:

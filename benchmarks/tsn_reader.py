@@ -3,6 +3,7 @@
     write_folders(source, folder, videos=60)
     for streams in Reader(folder, segments=7, pairs=5, seed=0).videos():
         ...  # {"rgb": uint8 (T, 224, 224, 3), "flow": uint8 (T, 224, 224, 2L)}
+        scaled(streams)  # what TSN's loader hands to its network
 
 As TSN's loader does it (T: arXiv:1608.00859): every image is a file, flow is a
 grayscale file for u and for v of each pair, a random crop of several scales is resized
@@ -20,6 +21,10 @@ from PIL import Image, ImageOps
 SIZE = 224
 SCALES = (1.0, 0.875, 0.75, 0.66)
 QUALITY = {"rgb": 90, "flow": 95}
+MEANS = {
+    "rgb": np.float32([104, 117, 128]).reshape(1, 3, 1, 1),
+    "flow": np.float32(128),
+}
 
 
 def write_video(
@@ -44,6 +49,19 @@ def write_video(
             name = f"flow_{'xy'[channel % 2]}_{number:05d}_{channel // 2}.jpg"
             image = Image.fromarray(np.ascontiguousarray(code[..., channel]))
             image.save(folder / name, quality=QUALITY["flow"])
+
+
+def scaled(streams: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Float32, channels first, less the mean: the end of TSN's loader, on the CPU.
+
+    Here that is part of the network (`stfn_keras.models.preprocessing`).
+    """
+    found = {}
+    for stream, images in streams.items():
+        x = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
+        x -= MEANS[stream]
+        found[stream] = x
+    return found
 
 
 class Reader:
