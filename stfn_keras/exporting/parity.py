@@ -4,6 +4,7 @@ reference = read_reference(network, source, videos=0)   # once, as evaluation do
 scores = score_views(runtime, source, reference)        # of any format
 row = compared(scores, reference, FORMATS["onnx"], max_drop=0.01)
 row["passed"]
+row = unmeasured("no operator Erfc", reference, FORMATS["onnx"], max_drop=0.01)
 """
 
 from collections.abc import Iterable, Iterator
@@ -144,23 +145,49 @@ def compared(
     Returns:
         Its row of `parity.json`: `videos`, `max_abs_diff` of softmax scores,
         `top1_agreement`, `accuracy` (0..1, None for made-up videos), `tolerance`,
-        `max_drop`, `passed` and, where it is False, `reason`.
+        `max_drop`, `passed` and, where it is False, `reason`; `bytes` and
+        `latency_ms` are None until they are known.
     """
-    agreement = float((reference.scores.argmax(1) == scores.argmax(1)).mean())
-    row: dict[str, Any] = {
+    row = _blank(reference, known, max_drop) | {
         "videos": len(reference),
-        "max_abs_diff": None,
-        "top1_agreement": agreement,
+        "top1_agreement": float(
+            (reference.scores.argmax(1) == scores.argmax(1)).mean()
+        ),
         "accuracy": reference.accuracy(scores),
-        "tolerance": known.tolerance,
-        "max_drop": max_drop if known.reduced else None,
     }
-    if reference.made_up:
-        row["made_up"] = True
     if np.isfinite(scores).all():
         row["max_abs_diff"] = float(np.abs(reference.scores - scores).max())
     reason = _fault(row, reference)
     return {**row, "passed": not reason, **({"reason": reason} if reason else {})}
+
+
+def unmeasured(
+    reason: str, reference: Reference, known: Format, max_drop: float
+) -> dict[str, Any]:
+    """The row of a format that came to no scores: every key, None for no figure.
+
+    Args:
+        reason: Why.
+        reference: Of the videos that it should have scored.
+        known: The format.
+        max_drop: As of `compared`.
+    """
+    row = _blank(reference, known, max_drop)
+    return {**row, "passed": False, "reason": reason}
+
+
+def _blank(reference: Reference, known: Format, max_drop: float) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "videos": 0,
+        "max_abs_diff": None,
+        "top1_agreement": None,
+        "accuracy": None,
+        "bytes": None,
+        "tolerance": known.tolerance,
+        "max_drop": max_drop if known.reduced else None,
+        "latency_ms": None,
+    }
+    return {**row, "made_up": True} if reference.made_up else row
 
 
 def _fault(row: dict[str, Any], reference: Reference) -> str:
@@ -170,7 +197,7 @@ def _fault(row: dict[str, Any], reference: Reference) -> str:
     )
     if apart is None:
         return "its scores are not finite"
-    if tolerance is not None and apart > tolerance:
+    if apart > tolerance:
         return (
             f"its scores must be within {tolerance:g} of the evaluation's. Received: "
             f"{apart:.2g}"

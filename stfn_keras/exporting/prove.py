@@ -6,11 +6,12 @@ prover.convert("onnx")     # leaves no file where it is refused
 prover.parity["onnx"]      # its row of `parity.json`
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from stfn_keras.errors import UserError
@@ -22,6 +23,7 @@ from stfn_keras.exporting.parity import (
     score_jpegs,
     score_views,
     signatures_apart,
+    unmeasured,
 )
 from stfn_keras.exporting.version import size
 from stfn_keras.exporting.videos import Videos
@@ -29,6 +31,11 @@ from stfn_keras.serving.formats import FORMATS
 from stfn_keras.serving.runtimes.base import Runtime
 from stfn_keras.serving.runtimes.open import load_runtime
 from stfn_keras.serving.runtimes.saved_model import SavedModelRuntime
+
+_UNCALIBRATED = (
+    "it is calibrated on training videos, and an archive does not say where they lie: "
+    "give --data"
+)
 
 
 class Prover:
@@ -54,6 +61,7 @@ class Prover:
         self._videos = videos
         self._reference = reference
         self._max_drop = max_drop
+        self._damage: Exception | None = None  # why videos cannot be read
 
     def saved_model(self) -> SavedModelRuntime:
         """Compare the SavedModel, all four signatures.
@@ -80,23 +88,24 @@ class Prover:
         return runtime
 
     def convert(self, name: str) -> None:
-        """Convert the SavedModel to a format; where it is refused, note the reason."""
+        """Convert the SavedModel to a format; where it is refused, note the reason.
+
+        Raises:
+            UserError: Videos could not be read, or the memory was too small: that is no
+                fault of the format's, and the export ends.
+        """
         known = FORMATS[name]
-        samples = self._videos.calibration() if known.calibrated else None
+        if known.calibrated and self._videos.calibration is None:
+            self.parity[name] = self._unmeasured(name, _UNCALIBRATED)
+            return
+        samples = self._samples() if known.calibrated else None
         try:
             formats.convert(name, self.folder, self.folder, samples)
             runtime = load_runtime(self.folder, name)
-            scores = score_views(runtime, self._videos.source, self._reference)
-            row = {
-                **self._compared(name, scores),
-                "bytes": known.size(self.folder),
-            }
-        except UserError as error:
-            row = {"passed": False, "reason": str(error)}
+            row = self._compared(name, self._scores(runtime))
+            row["bytes"] = known.size(self.folder)
         except Exception as error:  # converters raise what they like
-            logging.info("the format %s", name, exc_info=True)
-            first = (str(error).strip().splitlines() or [""])[0]
-            row = {"passed": False, "reason": f"{type(error).__name__}: {first}"}
+            row = self._unmeasured(name, self._reason(name, self._damage or error))
         self.parity[name] = row
         if row["passed"]:
             self.runtimes[name] = runtime
@@ -105,10 +114,47 @@ class Prover:
 
     def measure_latency(self, batches: Sequence[int]) -> None:
         """Note the milliseconds of a call, of each format that passed."""
-        for name, times in latencies(self.runtimes, batches).items():
-            for batch, taken in times.items():
+        taken = latencies(self.runtimes, batches)
+        for name, row in self.parity.items():
+            for batch in batches:
                 key = "latency_ms" if batch == 1 else f"latency_ms_batch_{batch}"
-                self.parity[name][key] = taken
+                row[key] = taken[name][batch] if name in taken else None
+
+    def _samples(self) -> Iterator[Mapping[str, np.ndarray]]:
+        """Training snippets; notes why they cannot be read, which converters wrap."""
+        try:
+            yield from self._videos.calibration()  # type: ignore[misc]
+        except Exception as error:
+            self._damage = error
+            raise
+
+    def _scores(self, runtime: Runtime) -> np.ndarray:
+        try:
+            return score_views(runtime, self._videos.source, self._reference)
+        except (
+            tf.errors.OpError
+        ) as error:  # of reading: no converted format runs in TensorFlow
+            self._damage = error
+            raise
+
+    def _reason(self, name: str, error: Exception) -> str:
+        """Why a format is refused; raises what is no fault of the format's."""
+        if isinstance(error, MemoryError):
+            raise UserError(
+                f"converting to {name} and comparing it must fit into memory. "
+                "Received: out of memory; nothing was published: name --formats "
+                "without it, or export on a larger machine"
+            ) from error
+        if error is self._damage:
+            raise error
+        if isinstance(error, UserError):
+            return str(error)
+        logging.info("the format %s", name, exc_info=error)
+        first = (str(error).strip().splitlines() or [""])[0]
+        return f"{type(error).__name__}: {first}"
+
+    def _unmeasured(self, name: str, reason: str) -> dict[str, Any]:
+        return unmeasured(reason, self._reference, FORMATS[name], self._max_drop)
 
     def _compared(self, name: str, scores: np.ndarray) -> dict[str, Any]:
         return compared(scores, self._reference, FORMATS[name], self._max_drop)

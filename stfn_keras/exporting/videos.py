@@ -12,7 +12,6 @@ from pathlib import Path
 
 from stfn_keras.data.manifest import VerifyConfig
 from stfn_keras.data.source import Source, naming_damage, open_source
-from stfn_keras.errors import UserError
 from stfn_keras.exporting.calibration import calibration_views
 from stfn_keras.exporting.formats import Calibration
 from stfn_keras.exporting.made_up import made_up_source
@@ -28,12 +27,12 @@ class Videos:
     Attributes:
         source: What formats are compared on.
         made_up: Whether these show nothing.
-        calibration: Begins to read training snippets; not for made-up videos.
+        calibration: Begins to read training snippets; None where there are none.
     """
 
     source: Source
     made_up: bool
-    calibration: Callable[[], Calibration]
+    calibration: Callable[[], Calibration] | None
 
 
 @contextlib.contextmanager
@@ -54,20 +53,14 @@ def open_videos(
         sizes: Side in pixels of each stream's input, by stream.
 
     Raises:
-        UserError: The data are not the run's, or are needed and not there; a shard is
-            damaged, also while it is read.
+        UserError: The data are not the run's; a shard is damaged, also while it is
+            read.
     """
-    calibrated = [name for name in config.formats if FORMATS[name].calibrated]
     if data is None and not run.data:
-        if calibrated:
-            raise UserError(
-                f"{', '.join(calibrated)} is calibrated on training videos, and an "
-                "archive does not say where they lie: give --data, or name --formats "
-                "without it"
-            )
         with made_up_source(run, sizes) as source:
-            yield Videos(source, made_up=True, calibration=tuple)
+            yield Videos(source, made_up=True, calibration=None)
         return
+    calibrated = any(FORMATS[name].calibrated for name in config.formats)
     folder, manifest = run.manifest(data)
     split = run.training.split
     for role in ("e", "r") if calibrated else ("e",):

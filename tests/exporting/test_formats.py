@@ -4,10 +4,12 @@ import contextlib
 import importlib.util
 import json
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from stfn_keras.commands import export as command
 from stfn_keras.data import pipeline
@@ -16,10 +18,12 @@ from stfn_keras.exporting import export as exporting
 from stfn_keras.exporting import prove, table
 from stfn_keras.exporting.export import export
 from stfn_keras.exporting.options import ExportConfig
+from stfn_keras.exporting.parity import Reference
 from stfn_keras.files import sha256
 from stfn_keras.serving.formats import FORMATS
 from stfn_keras.serving.runtimes.open import open_runtime
 
+KEYS = {"max_abs_diff", "top1_agreement", "accuracy", "bytes", "latency_ms", "passed"}
 SOME = ("litert_dynamic", "litert_int8", "onnx")
 
 
@@ -125,8 +129,64 @@ def test_refused_formats_leave_a_reason_and_no_file(trained, tmp_path, failing):
     assert parity["litert_dynamic"]["reason"] == "RuntimeError: deep inside"
     assert "must be within 0.0001" in parity["openvino"]["reason"]
     assert not (folder / "formats").exists()
+    for row in parity.values():  # who reads the file finds every key
+        assert KEYS <= set(row)
+    for name in names:
+        assert parity[name]["latency_ms"] is None
+    for name in names[:2]:
+        assert [parity[name][key] for key in sorted(KEYS - {"passed"})] == [None] * 5
+    assert parity["openvino"]["max_abs_diff"] > 1e-4
+    assert parity["openvino"]["bytes"] == 8
     config = json.loads((folder / "assets.extra" / "config.json").read_text())
     assert config["formats"] == ["saved_model"]
+
+
+@pytest.fixture
+def prover(monkeypatch):
+    """Proves formats of no model, from two snippets."""
+
+    def made(samples=lambda: iter([{}, {}])):
+        videos = SimpleNamespace(source=None, made_up=False, calibration=samples)
+        reference = Reference(np.float32([[0.9, 0.1]]), np.array([0]))
+        return prove.Prover(Path("absent"), videos, reference, 0.01)
+
+    monkeypatch.setattr(prove, "load_runtime", lambda *_: None)
+    return made
+
+
+def test_damage_met_while_calibrating_ends_the_export(prover, monkeypatch):
+    def damaged():
+        yield {}
+        raise UserError("the shard train-0.tfrecord is damaged")
+
+    def convert(name, folder, out, samples):
+        try:
+            list(samples)
+        except UserError as error:  # as converters in C++ do
+            raise RuntimeError("cannot calibrate") from error
+
+    monkeypatch.setattr(prove.formats, "convert", convert)
+    with pytest.raises(UserError, match=r"the shard train-0.tfrecord is damaged"):
+        prover(damaged).convert("litert_int8")
+
+
+def test_damage_met_while_comparing_ends_the_export(prover, monkeypatch):
+    def damaged(*given):
+        raise tf.errors.DataLossError(None, None, "corrupted record at 0")
+
+    monkeypatch.setattr(prove.formats, "convert", lambda *given: None)
+    monkeypatch.setattr(prove, "score_views", damaged)
+    with pytest.raises(tf.errors.DataLossError):  # `naming_damage` names the shard
+        prover().convert("onnx")
+
+
+def test_too_little_memory_ends_the_export(prover, monkeypatch):
+    def convert(*given):
+        raise MemoryError
+
+    monkeypatch.setattr(prove.formats, "convert", convert)
+    with pytest.raises(UserError, match="converting to onnx .* must fit into memory"):
+        prover().convert("onnx")
 
 
 def test_the_command_fails_where_a_format_is_refused(

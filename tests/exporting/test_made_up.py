@@ -1,6 +1,7 @@
 """Archives become models without their data: proven on made-up videos, and said so."""
 
 import dataclasses
+import importlib.util
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from conftest import small_model, small_training
 
 from stfn_keras.data import pipeline
 from stfn_keras.errors import UserError
-from stfn_keras.exporting import saved_model
+from stfn_keras.exporting import prove, saved_model
 from stfn_keras.exporting.export import export
 from stfn_keras.exporting.made_up import VIDEOS, made_up_source
 from stfn_keras.exporting.options import ExportConfig
@@ -77,11 +78,21 @@ def test_a_server_that_differs_is_noticed_on_made_up_videos(
     assert not list((tmp_path / "m").iterdir())
 
 
-def test_int8_needs_training_videos(archive, tmp_path):
-    config = ExportConfig(formats=("litert_int8",))
-    with opened(archive) as run, pytest.raises(UserError, match="give --data, or name"):
-        export(run, tmp_path / "m", config=config)
-    assert not (tmp_path / "m").exists()
+def test_int8_needs_training_videos(archive, tmp_path, monkeypatch):
+    """It is refused, and what needs none is published."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(prove.formats, "convert", None)
+    config = ExportConfig(formats=("litert_int8",), bench=True)
+    with opened(archive) as run:
+        folder = export(run, tmp_path / "m", config=config)
+    rows = json.loads((folder / "assets.extra" / "parity.json").read_text())
+    assert rows["saved_model"]["passed"]
+    assert not rows["litert_int8"]["passed"]
+    assert rows["litert_int8"]["reason"].endswith("give --data")
+    assert rows["litert_int8"]["made_up"]
+    assert json.loads((folder / "assets.extra" / "config.json").read_text())[
+        "formats"
+    ] == ["saved_model"]
 
 
 @pytest.mark.parametrize("size", ["32", "40x32"])
