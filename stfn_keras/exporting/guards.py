@@ -16,6 +16,10 @@ from stfn_keras.video.image import BLOCK, padded
 
 MAX_PIXELS = 4096 * 4096  # of one encoded image: a small JPEG can decode to gigabytes
 MAX_BYTES = 16 * 2**20  # of one encoded image
+# One video is decoded after the other, so a video's pixels bound a request's memory: of
+# frames 18 bytes each, .6 GB; mosaics take less. A request's pixels bound its time.
+MAX_VIDEO_PIXELS = {"rgb_jpeg": 2**25, "flow_jpeg": 2**26}
+MAX_REQUEST_PIXELS = 2**30  # of all images of one input
 JPEG = b"\xff\xd8\xff"  # how every JPEG begins
 
 Tensors = dict[str, tf.Tensor]
@@ -63,8 +67,8 @@ def guarded_jpegs(encoded: Mapping[str, tf.Tensor], pairs: int) -> Tensors:
 
     Returns:
         The same tensors, which wait for the checks: each is a JPEG of at most
-        `MAX_BYTES` and `MAX_PIXELS`; a video's frames have one size; its mosaics hold L
-        pairs of that size.
+        `MAX_BYTES` and `MAX_PIXELS`; a video's and the request's are of so many pixels
+        at most; a video's frames have one size; its mosaics hold L pairs of that size.
     """
     sides = {name: _sides(encoded[name], name) for name in encoded if "_jpeg" in name}
     checks = []
@@ -119,13 +123,22 @@ def _sides(jpegs: tf.Tensor, name: str) -> tf.Tensor:
         flat,
         fn_output_signature=tf.TensorSpec([2], tf.int32),
     )
-    pixels = tf.reduce_prod(tf.cast(sides, tf.int64), axis=1)
-    limit = tf.debugging.assert_less_equal(
-        pixels, tf.constant(MAX_PIXELS, tf.int64),
-        f"{name}: expected at most {MAX_PIXELS} pixels an image",
-    )  # fmt: skip
-    with tf.control_dependencies([limit]):
-        return tf.reshape(sides, [-1, jpegs.shape[1], 2])
+    sides = tf.reshape(sides, [-1, jpegs.shape[1], 2])
+    pixels = tf.reduce_prod(tf.cast(sides, tf.int64), axis=2)  # (batch, T)
+    videos = tf.reduce_sum(pixels, axis=1)
+    limits = [
+        tf.debugging.assert_less_equal(
+            found, tf.constant(most, tf.int64),
+            f"{name}: expected at most {most} pixels {of}",
+        )
+        for found, most, of in (
+            (pixels, MAX_PIXELS, "an image"),
+            (videos, MAX_VIDEO_PIXELS[name], "a video, all its images together"),
+            (tf.reduce_sum(videos), MAX_REQUEST_PIXELS, "a request, all its videos"),
+        )
+    ]  # fmt: skip
+    with tf.control_dependencies(limits):
+        return tf.identity(sides)
 
 
 def _after(checks: list[tf.Operation], tensors: Mapping[str, tf.Tensor]) -> Tensors:

@@ -71,4 +71,6 @@ def centre_views(
         lambda video: centre_view(video, sizes, pairs),
         dict(encoded),
         fn_output_signature=signature,
+        # A video's images are decoded at once; many videos' would fill the memory.
+        parallel_iterations=1,
     )

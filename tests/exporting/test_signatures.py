@@ -177,6 +177,50 @@ def test_an_image_is_refused_before_it_decodes_to_too_much(signatures):
         )
 
 
+@pytest.mark.parametrize(
+    ("limit", "least", "message"),
+    [
+        ("MAX_VIDEO_PIXELS", 3, "rgb_jpeg: .* pixels a video, all its images together"),
+        ("MAX_REQUEST_PIXELS", 6, "rgb_jpeg: .* pixels a request, all its videos"),
+    ],
+)
+def test_images_are_refused_that_are_too_much_together(
+    monkeypatch, limit, least, message
+):
+    """Many large images are as much as one that is too large."""
+    encoded = {"rgb_jpeg": tf.constant([[FRAME] * 3] * 2)}
+    pixels = least * 36 * 48
+    by_video = limit == "MAX_VIDEO_PIXELS"
+    monkeypatch.setattr(guards, limit, {"rgb_jpeg": pixels} if by_video else pixels)
+    guards.guarded_jpegs(encoded, pairs=0)
+    pixels -= 1
+    monkeypatch.setattr(guards, limit, {"rgb_jpeg": pixels} if by_video else pixels)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        guards.guarded_jpegs(encoded, pairs=0)
+
+
+def test_a_video_is_refused_before_it_decodes_to_too_much(signatures):
+    large = tf.io.encode_jpeg(np.zeros((3400, 3400, 1), np.uint8), quality=1).numpy()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="33554432 pixels a video"):
+        as_a_server(signatures["serve_jpeg"], **{**GOOD, "rgb_jpeg": [[large] * 3]})
+
+
+def test_one_video_is_decoded_after_the_other(exported):
+    """So the memory of a request does not grow with its videos."""
+    proto = SavedModel.FromString((exported / "saved_model.pb").read_bytes())
+    functions = proto.meta_graphs[0].graph_def.library.function
+    loops = {
+        function.signature.name: [
+            node.attr["parallel_iterations"].i
+            for node in function.node_def
+            if "While" in node.op
+        ]
+        for function in functions
+        if "centre_views" in function.signature.name
+    }
+    assert [found for found in loops.values() if found] == [[1]]
+
+
 def test_the_graph_calls_no_python_and_reads_no_file(exported):
     """Whoever loads a model of ours runs arithmetic alone."""
     proto = SavedModel.FromString((exported / "saved_model.pb").read_bytes())
