@@ -57,12 +57,14 @@ def is_version(name: str) -> bool:
 
 
 def newest_version(model: Path) -> Path:
-    """The folder of a model's newest version.
+    """The folder of a model's newest version; a version itself is its own.
 
     Raises:
         UserError: There is none.
     """
-    if (model / "saved_model.pb").is_file():
+    # The configuration alone is enough of a copy to ask a server by.
+    marks = ("saved_model.pb", f"{EXTRA}/{CONFIG}")
+    if any((model / mark).is_file() for mark in marks):
         return model
     versions = (
         [v for v in model.iterdir() if is_version(v.name)] if model.is_dir() else []

@@ -4,9 +4,10 @@
     assert found.sound, found.faults
 
 A server is sound if every good request gets its own scores, whatever stands beside it,
-and every malformed one an error that names the input.
+and every malformed one an error that begins with the input's name.
 """
 
+import re
 import statistics
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from stfn_keras.errors import UserError
 from stfn_keras.serving.client import Client
+from stfn_keras.serving.client.transport import ServerError
 from stfn_keras.serving.malformed import Arrays, malformed
 
 TOLERANCE = 1e-4  # on scores
@@ -43,7 +45,7 @@ class Found:
 
     Attributes:
         answered: Good requests with their own scores.
-        refused: Malformed requests refused with an error that names the input.
+        refused: Malformed requests refused with an error that begins with the input.
         faults: What was neither, in words.
         seconds: Of each good request.
         kinds: How many of each kind of malformed request.
@@ -79,6 +81,7 @@ def load(
     clients: int,
     rest: bool = False,
     seed: int = 0,
+    begins: bool = True,
 ) -> Found:
     """Send requests, half of them malformed, and look at every answer.
 
@@ -89,6 +92,8 @@ def load(
         clients: Threads that send them.
         rest: Whether requests travel as JSON.
         seed: Of what is sent.
+        begins: Whether an error must begin with the input's name; TensorFlow Serving
+            writes words of its own before it.
     """
     found = Found()
     with (
@@ -100,12 +105,26 @@ def load(
             with open_client() as client:
                 for number in range(first, requests, clients):
                     draws = np.random.default_rng([seed, number])
-                    _send(client, good, draws, rest, found)
+                    _send(client, good, draws, rest, found, begins)
                     bar.update()
 
         for done in [pool.submit(work, first) for first in range(clients)]:
             done.result()
     return found
+
+
+def named(error: UserError, names: Sequence[str], begins: bool = True) -> bool:
+    """Whether an error is about one of these inputs, by the name that it begins with.
+
+    Args:
+        error: As a client raised it; of a server's refusal its own words count.
+        names: Of inputs.
+        begins: Whether it must; otherwise the name may be anywhere.
+    """
+    words = error.detail if isinstance(error, ServerError) else str(error)
+    if not begins:
+        return any(name in words for name in names)
+    return any(re.match(rf"{re.escape(name)}\b", words) for name in names)
 
 
 def _send(
@@ -114,6 +133,7 @@ def _send(
     draws: np.random.Generator,
     rest: bool,
     found: Found,
+    begins: bool,
 ) -> None:
     """Send one request. Threads share `found`: lists and counts grow by one call."""
     chosen = good[int(draws.integers(len(good)))]
@@ -124,7 +144,7 @@ def _send(
         try:
             client.call(bad.signature, bad.inputs)
         except UserError as error:
-            if any(name in str(error) for name in bad.named):
+            if named(error, bad.named, begins):
                 found.refused += 1
             else:
                 found.faults.append(f"not named ({told}): {error}")

@@ -59,7 +59,8 @@ def malformed(
             continue
         changed = kinds[kind](inputs, named, draws)
         if changed is not None:
-            names = {"unknown": (UNKNOWN,), "empty": tuple(inputs)}
+            every = tuple(inputs)  # any of which may be said not to fit the others
+            names = {"unknown": (UNKNOWN,), "empty": every, "batch": every}
             return Bad(kind, signature, changed, names.get(kind, (named,)))
 
 

@@ -6,8 +6,10 @@ import json
 import numpy as np
 import pytest
 
+from stfn_keras.errors import UserError
 from stfn_keras.serving.client import Client
-from stfn_keras.serving.load import load
+from stfn_keras.serving.client.transport import ServerError
+from stfn_keras.serving.load import load, named
 from stfn_keras.serving.malformed import ANY, JPEG, NUMBERS, malformed
 from stfn_keras.serving.servers.checks import Refused
 from stfn_keras.serving.servers.json_form import from_json, to_json
@@ -45,12 +47,22 @@ def test_a_thousand_random_bad_requests(served, good):
         kinds.add(bad.kind)
         with pytest.raises(Refused) as told:
             served.answer(bad.signature, bad.inputs)
-        assert any(name in str(told.value) for name in bad.named), bad.kind
+        assert named(UserError(str(told.value)), bad.named), bad.kind
         if number % 100 == 0:
             for signature, inputs in good[1].inputs.items():
                 found = served.answer(signature, inputs)["scores"]
                 np.testing.assert_array_equal(found, good[1].scores[signature])
     assert kinds == {*ANY, *NUMBERS, *JPEG}
+
+
+def test_an_error_that_names_the_input_elsewhere_does_not_count():
+    told = ServerError("400", "flow_jpeg: expected as many samples as rgb_jpeg")
+    assert named(told, ("flow_jpeg",))
+    assert not named(told, ("rgb_jpeg",))
+    assert not named(told, ("flow",))
+    assert named(told, ("rgb_jpeg",), begins=False)
+    # The client's own words before it do not count either.
+    assert not named(UserError(str(told)), ("flow_jpeg",))
 
 
 def test_scores_do_not_depend_on_neighbours(served, good):
@@ -70,7 +82,7 @@ def test_mixed_requests_of_clients_at_a_time(request, good, over):
     address, _ = request.getfixturevalue(f"over_{over}")
     found = load(
         lambda: Client.open(address, name="stfn"),
-        good, requests=60, clients=4, rest=over == "rest",
+        good, requests=60, clients=4, rest=over == "rest", begins=over == "rest",
     )  # fmt: skip
     assert found.sound, found.faults
     assert found.answered + found.refused == 60
@@ -150,7 +162,6 @@ def test_json_that_is_no_request_is_refused(served):
 def test_a_damaged_model_is_not_served(small_stfn, tmp_path):
     import shutil
 
-    from stfn_keras.errors import UserError
     from stfn_keras.serving.servers.model import ServedModel
 
     copy = tmp_path / "1"
@@ -161,3 +172,78 @@ def test_a_damaged_model_is_not_served(small_stfn, tmp_path):
     path.write_bytes(data)
     with pytest.raises(UserError, match="missing or damaged"):
         ServedModel(copy)
+
+
+def _protos():
+    """Tensors that are none, by what is wrong with them."""
+    import tensorflow as tf
+
+    whole = np.zeros((1, 3, 16, 16, 3), np.uint8)
+    cut, vast, unknown, negative, typeless, texts = (
+        tf.make_tensor_proto(whole) for _ in range(6)
+    )
+    cut.tensor_content = b"1234"
+    vast.tensor_shape.dim[0].size = 10**12  # of a batch, in one value
+    vast.tensor_content, vast.int_val[:] = b"", [0]
+    unknown.tensor_shape.unknown_rank = True
+    negative.tensor_shape.dim[0].size = -1
+    typeless.dtype = 99
+    texts.dtype = tf.string.as_datatype_enum
+    return {"cut": cut, "vast": vast, "unknown rank": unknown, "negative": negative,
+            "typeless": typeless, "texts": texts}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("cut", "rgb must hold the values of uint8"),
+        ("vast", "rgb must have at most 64000000 bytes"),
+        ("unknown rank", "rgb must be uint8"),
+        ("negative", "rgb must be uint8"),
+        ("typeless", "rgb must be uint8 .* Received: no type"),
+        ("texts", "rgb must be uint8 .* Received: string"),
+        ("missing", "rgb is missing"),
+    ],
+)
+def test_a_tensor_that_is_none_is_refused_by_name(served, good, kind, told):
+    import tensorflow as tf
+
+    from stfn_keras.serving.servers.tensors import from_protos
+
+    specs = served.specs("serving_default")
+    views = good[0].inputs["serving_default"]
+    request = {name: tf.make_tensor_proto(array) for name, array in views.items()}
+    found = from_protos(request, specs, 64_000_000)
+    assert all((found[name] == views[name]).all() for name in views)
+    request["rgb"] = _protos().get(kind)
+    if kind == "missing":
+        del request["rgb"]
+    with pytest.raises(Refused, match=f"^{told}"):
+        from_protos(request, specs, 64_000_000)
+
+
+def test_such_a_tensor_is_an_invalid_argument(served, good):
+    grpc = pytest.importorskip("grpc", reason="needs the extra [serving]")
+    apis = pytest.importorskip("tensorflow_serving.apis.predict_pb2")
+    from tensorflow_serving.apis.prediction_service_pb2_grpc import (
+        PredictionServiceStub,
+    )
+
+    from stfn_keras.serving.servers.prediction_service import make_server
+
+    request = apis.PredictRequest()
+    request.model_spec.name = "stfn"
+    request.inputs["rgb"].CopyFrom(_protos()["cut"])
+    request.inputs["flow"].CopyFrom(_protos()["cut"])
+    server, port = make_server(served, "stfn", "127.0.0.1:0", 1)
+    server.start()
+    try:
+        with (
+            grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+            pytest.raises(grpc.RpcError) as refused,
+        ):
+            PredictionServiceStub(channel).Predict(request, timeout=30)
+    finally:
+        server.stop(None).wait()
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details().startswith("flow must be uint8")

@@ -8,7 +8,7 @@ batches agree are checked by the exported graph itself (`stfn_keras.exporting.gu
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -35,13 +35,7 @@ def check_request(inputs: Arrays, specs: Specs) -> None:
     Raises:
         Refused: An input is missing or unknown, or has the wrong type or shape.
     """
-    names = ", ".join(specs)
-    for name in specs:
-        if name not in inputs:
-            raise Refused(f"{name} is missing: expected {names}")
-    for name in inputs:
-        if name not in specs:
-            raise Refused(f"{name} is no input of this signature: expected {names}")
+    check_names(inputs, specs)
     for name, spec in specs.items():
         array = inputs[name]
         kind = "string" if array.dtype == object else array.dtype.name
@@ -49,6 +43,17 @@ def check_request(inputs: Arrays, specs: Specs) -> None:
             raise Refused(
                 f"{name} must be {describe(spec)}. Received: {kind} {array.shape}"
             )
+
+
+def check_names(inputs: Collection[str], specs: Specs) -> None:
+    """Refuse names that are not those of a signature's inputs; see `check_request`."""
+    names = ", ".join(specs)
+    for name in specs:
+        if name not in inputs:
+            raise Refused(f"{name} is missing: expected {names}")
+    for name in inputs:
+        if name not in specs:
+            raise Refused(f"{name} is no input of this signature: expected {names}")
 
 
 def describe(spec: tf.TensorSpec) -> str:

@@ -21,8 +21,6 @@ from stfn_keras import flags
 from stfn_keras.errors import UserError
 from stfn_keras.quiet import import_keras_quietly
 
-DEFAULT_SIGNATURE = "serving_default"  # where a request names none
-
 
 def define_flags() -> None:
     """Define every flag of the command."""
@@ -41,7 +39,7 @@ def main(_: Sequence[str]) -> None:
     import_keras_quietly()
     from stfn_keras.serving.servers.checks import Refused
     from stfn_keras.serving.servers.json_form import from_json, to_json
-    from stfn_keras.serving.servers.model import ServedModel
+    from stfn_keras.serving.servers.model import DEFAULT_SIGNATURE, ServedModel
 
     values = absl_flags.FLAGS
     sys.argv = sys.argv[:1]  # kserve reads them itself when it is imported

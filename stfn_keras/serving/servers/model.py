@@ -6,6 +6,7 @@
 Each request is run by itself, so no request can fail another or change its scores.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from stfn_keras.serving.folder import check_digests, newest_version, read_config
+from stfn_keras.serving.folder import (
+    check_digests,
+    is_version,
+    newest_version,
+    read_config,
+)
 from stfn_keras.serving.servers.checks import Refused, check_request, graph_words
+
+DEFAULT_SIGNATURE = "serving_default"  # where a request names none
 
 
 class ServedModel:
@@ -48,8 +56,14 @@ class ServedModel:
 
     @property
     def name(self) -> str:
-        """Of the model: that of the folder which holds its versions."""
-        return self.folder.resolve().parent.name
+        """Of the model: that of the folder which holds its versions, or of its link."""
+        return Path(os.path.abspath(self.folder)).parent.name
+
+    @property
+    def version(self) -> int | None:
+        """Its number; None for a folder that is not called by one."""
+        name = Path(os.path.abspath(self.folder)).name
+        return int(name) if is_version(name) else None
 
     def specs(self, signature: Any) -> dict[str, tf.TensorSpec]:
         """The inputs of a signature.

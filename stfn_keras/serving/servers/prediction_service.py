@@ -21,9 +21,6 @@ from stfn_keras.quiet import import_keras_quietly
 if TYPE_CHECKING:
     from stfn_keras.serving.servers.model import ServedModel
 
-MAX_BYTES = 64_000_000  # of a message
-DEFAULT_SIGNATURE = "serving_default"  # where a request names none
-
 
 def define_flags() -> None:
     """Define every flag of the command."""
@@ -62,20 +59,26 @@ def make_server(
             f"gRPC needs TensorFlow Serving's protos. Received: {error}; "
             "pip install 'stfn-keras[serving]'"
         ) from error
+    from stfn_keras.serving.client.transport import MAX_BYTES
     from stfn_keras.serving.servers.checks import Refused
+    from stfn_keras.serving.servers.model import DEFAULT_SIGNATURE
+    from stfn_keras.serving.servers.tensors import from_protos
+
+    known = served.version
 
     class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802 (the protos')
             spec = request.model_spec
             version = spec.version.value if spec.HasField("version") else None
-            if spec.name != name or version not in (None, int(served.folder.name)):
+            if spec.name != name or version not in (None, known):
                 context.abort(
                     grpc.StatusCode.NOT_FOUND,
-                    f"this server has {name}, version {served.folder.name}",
+                    f"this server has {name}, version {known}",
                 )
-            inputs = {key: tf.make_ndarray(p) for key, p in request.inputs.items()}
             signature = spec.signature_name or DEFAULT_SIGNATURE
             try:
+                specs = served.specs(signature)
+                inputs = from_protos(request.inputs, specs, MAX_BYTES)
                 found = served.answer(signature, inputs)
             except Refused as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
