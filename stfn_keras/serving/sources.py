@@ -14,15 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stfn_keras.video.listing import is_frame_folder
+from stfn_keras.video.listing import VIDEO_SUFFIXES, is_frame_folder
 
 _CAMERA = re.compile(r"camera:(\d{1,3})", re.ASCII)
 _LIST = "-"
-# What is a video in a folder; a file that is named itself may end in anything.
-SUFFIXES = frozenset(
-    ".3gp .asf .avi .flv .m2ts .m4v .mjpeg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogg "
-    ".ogv .ts .vob .webm .wmv".split()
-)
 
 
 @dataclass(frozen=True)
@@ -52,9 +47,10 @@ def camera_number(name: str) -> int | None:
 def find_sources(names: Sequence[str], lines: Iterable[str] = ()) -> list[Source]:
     """Find the videos that names stand for, each once, in order.
 
-    A name is a file or a frame folder (numbered images of one video); another folder,
-    for all of its videos and frame folders at any depth; `camera:NUMBER`; `-`, for the
-    names in `lines`; or else a pattern, in which `**` stands for folders at any depth.
+    A name is a file or a frame folder (numbered images of one video, and no video
+    file); another folder, for all of its videos and frame folders at any depth;
+    `camera:NUMBER`; `-`, for the names in `lines`; or else a pattern, in which `**`
+    stands for folders at any depth.
     What is not there is given as well, and a folder of nothing: predicting it says so.
 
     Args:
@@ -101,7 +97,7 @@ def _inside(folder: Path) -> Iterator[tuple[Path, str]]:
             found.append((here, here.relative_to(folder).as_posix()))
             continue
         for path in map(here.joinpath, files):
-            if path.suffix.lower() in SUFFIXES:
+            if path.suffix.lower() in VIDEO_SUFFIXES:
                 result = path.relative_to(folder).with_suffix("").as_posix()
                 found.append((path, result))
     yield from sorted(found) or [(folder, folder.resolve().name)]

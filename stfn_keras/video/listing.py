@@ -15,6 +15,11 @@ from stfn_keras.video.limits import DecodingConfig
 
 _NAME = re.compile(r"(img_|image_|flow_x_|flow_y_|x_|y_|)(\d+)\.(jpe?g|png)", re.I)
 _KINDS = {"flow_x_": "u", "x_": "u", "flow_y_": "v", "y_": "v"}
+# What is a video in a folder; a file that is named itself may end in anything.
+VIDEO_SUFFIXES = frozenset(
+    ".3gp .asf .avi .flv .m2ts .m4v .mjpeg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogg "
+    ".ogv .ts .vob .webm .wmv".split()
+)
 _FOLDERS = {"flow_x": "u", "flow_y": "v"}
 
 
@@ -97,10 +102,17 @@ def list_images(
 
 
 def is_frame_folder(folder: Path) -> bool:
-    """Whether a folder directly holds numbered frames of an extracted video."""
+    """Whether a folder directly holds numbered frames of one extracted video.
+
+    One numbered image is no video, and a folder with video files is one of videos,
+    beside which numbered images are something else, such as their thumbnails.
+    """
+    numbers = set()
     with os.scandir(folder) as entries:
-        return any(
-            (match := _NAME.fullmatch(entry.name)) is not None
-            and match[1].lower() not in _KINDS
-            for entry in entries
-        )
+        for entry in entries:
+            if os.path.splitext(entry.name)[1].lower() in VIDEO_SUFFIXES:
+                return False
+            match = _NAME.fullmatch(entry.name)
+            if match is not None and match[1].lower() not in _KINDS:
+                numbers.add(int(match[2]))
+    return len(numbers) > 1

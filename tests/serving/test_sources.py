@@ -7,7 +7,8 @@ from stfn_keras.serving.sources import find_sources
 FILES = (
     "a/clip.avi", "b/clip.avi", "b/clip.mp4", "c/deep/Film.MKV", "c/notes.txt",
     "one.avi", "odd[1].avi", "frames/img_00001.jpg", "many/x/img_00001.png",
-    "many/x/flow_x_00001.png",
+    "many/x/flow_x_00001.png", "frames/img_00002.jpg", "many/x/img_00002.png",
+    "thumbs/1.avi", "thumbs/1.png", "thumbs/2.png", "single/1.png", "single/d/2.avi",
 )  # fmt: skip
 
 
@@ -32,6 +33,8 @@ def found(*names, lines=()):
         (["c"], {"c/deep/Film.MKV": "deep/Film"}),
         (["frames"], {"frames": "frames"}),
         (["many"], {"many/x": "x"}),
+        (["thumbs"], {"thumbs/1.avi": "1"}),  # images beside videos are no frames
+        (["single"], {"single/d/2.avi": "d/2"}),  # nor is a single one
         (["*.avi"], {"odd[1].avi": "odd[1]", "one.avi": "one"}),
         (["c/**/*.MKV"], {"c/deep/Film.MKV": "Film"}),
         (["*.zip"], {"*.zip": "*"}),
@@ -59,7 +62,7 @@ def test_names_that_would_collide_are_told_apart_by_folder_then_by_suffix():
 
 def test_a_whole_tree_has_a_name_for_each():
     names = found(".")
-    assert len(names) == len(set(names.values())) == 8
+    assert len(names) == len(set(names.values())) == 10
     assert names["many/x"] == "many/x"
     assert not any(name.startswith(("/", "..")) for name in names.values())
 
