@@ -15,6 +15,7 @@ from absl import flags as absl_flags
 
 from stfn_keras import flags
 from stfn_keras.errors import UserError
+from stfn_keras.files import shown
 from stfn_keras.quiet import import_keras_quietly
 
 
@@ -30,8 +31,9 @@ def define_flags() -> None:
     )
     absl_flags.DEFINE_float("timeout", 60.0, "seconds for an answer", lower_bound=0.001)
     absl_flags.DEFINE_integer(
-        "retries", 4, "further tries where nobody answers", lower_bound=0
-    )
+        "retries", None, "further tries where nobody answers; none given: as many as "
+        "fit --timeout", lower_bound=0,
+    )  # fmt: skip
     absl_flags.DEFINE_integer(
         "max_bytes", 64_000_000, "of a message, at most", lower_bound=1
     )
@@ -48,6 +50,7 @@ def main(argv: Sequence[str]) -> None:
     if "http" not in values.server:
         import_keras_quietly()  # gRPC's protos are made of TensorFlow's
     from stfn_keras.serving.client import Client
+    from stfn_keras.serving.client.transport import Unavailable
 
     failed = 0
     with Client.open(
@@ -57,18 +60,20 @@ def main(argv: Sequence[str]) -> None:
         for video in videos:
             try:
                 best = client.predict_video(video).top(values.top)
+            except Unavailable as error:  # nor would it answer for the others
+                raise UserError(f"{shown(video)}: {error}") from error
             except UserError as error:
                 failed += 1
                 named = str(video) in str(error)
-                words = str(error) if named else f"{video}: {error}"
+                words = str(error) if named else f"{shown(video)}: {error}"
                 print(f"error: {words}", file=sys.stderr)
                 continue
             if values.json:
                 top = [{"label": label, "score": score} for label, score in best]
-                print(json.dumps({"video": str(video), "top": top}), flush=True)
+                print(json.dumps({"video": shown(video), "top": top}), flush=True)
             else:
                 lines = [f"  {score:6.4f}  {label}" for label, score in best]
-                print("\n".join([str(video), *lines]), flush=True)
+                print("\n".join([shown(video), *lines]), flush=True)
     if failed:
         raise UserError(f"{failed} of {len(videos)} videos could not be predicted")
 

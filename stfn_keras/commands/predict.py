@@ -53,6 +53,13 @@ def define_flags() -> None:
         "litert_dynamic, litert_int8, onnx, openvino, as far as exported; or remote",
     )
     absl_flags.DEFINE_string("server", "", "with --runtime=remote: its address")
+    absl_flags.DEFINE_string("name", "", "of the model there; of the folder if none")
+    absl_flags.DEFINE_integer(
+        "model_version", None, "of the model there; the newest if none", lower_bound=1
+    )
+    absl_flags.DEFINE_float(
+        "timeout", 60.0, "seconds for the server's answer", lower_bound=0.001
+    )
     absl_flags.DEFINE_integer(
         "threads", 0, "CPU threads of the network; 0: the runtime's choice", 0
     )
@@ -167,10 +174,15 @@ def _runtime(values: Any) -> Any:
             f"--runtime={values.runtime} --server={values.server!r}"
         )
     if values.runtime != REMOTE:
+        if values.name or values.model_version:
+            raise UserError("--name and --model_version are for --runtime=remote alone")
         return values.runtime
     from stfn_keras.serving.runtimes.remote import open_remote
 
-    return open_remote(Path(values.model), values.server)
+    return open_remote(
+        Path(values.model), values.server, values.name or None, values.model_version,
+        values.timeout,
+    )  # fmt: skip
 
 
 def _form(values: Any) -> str:

@@ -18,8 +18,9 @@ import tensorflow as tf
 
 from stfn_keras.serving.folder import check_digests, newest_version, read_config
 from stfn_keras.serving.preparer import Preparer
+from stfn_keras.serving.ranking import best_classes
 from stfn_keras.serving.runtimes.base import Runtime
-from stfn_keras.serving.runtimes.open import format_name, open_runtime
+from stfn_keras.serving.runtimes.open import format_name, is_engine, open_runtime
 from stfn_keras.video.centre import centre_views
 from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
 from stfn_keras.video.prepare import PreparedVideo
@@ -49,8 +50,7 @@ class Prediction:
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """The best classes and their scores, best first."""
-        order = np.argsort(-self.scores, kind="stable")[:count]
-        return [(self.labels[i], float(self.scores[i])) for i in order]
+        return best_classes(self.labels, self.scores, count)
 
 
 class Predictor:
@@ -80,7 +80,8 @@ class Predictor:
         self.preparer = Preparer(config, decoding)
         self.labels = self.preparer.labels
         if isinstance(runtime, str):
-            check_digests(self.folder, config, format_name(runtime))
+            if not is_engine(runtime):  # which was built here, beside what was exported
+                check_digests(self.folder, config, format_name(runtime))
             runtime = open_runtime(self.folder, runtime, threads)
         self.runtime = runtime
         self._sizes = {stream: shape[1] for stream, shape in runtime.inputs.items()}

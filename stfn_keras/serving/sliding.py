@@ -21,6 +21,7 @@ import tensorflow as tf
 from stfn_keras.errors import UserError
 from stfn_keras.serving.folder import check_digests, newest_version, read_config
 from stfn_keras.serving.preparer import Preparer, unusable
+from stfn_keras.serving.ranking import best_classes
 from stfn_keras.serving.runtimes.saved_model import SavedModelRuntime
 from stfn_keras.video.centre import centre_views
 from stfn_keras.video.container import VideoError
@@ -42,8 +43,7 @@ class Scored:
 
     def top(self, count: int) -> list[tuple[str, float]]:
         """The best classes and their scores, best first."""
-        order = np.argsort(-self.scores, kind="stable")[:count]
-        return [(self.labels[i], float(self.scores[i])) for i in order]
+        return best_classes(self.labels, self.scores, count)
 
 
 class SlidingNetwork:

@@ -1,8 +1,6 @@
 """The command: lines, files, bad videos among good ones, windows, drawn videos."""
 
-import contextlib
 import csv
-import functools
 import io
 import json
 import os
@@ -11,7 +9,7 @@ import sys
 import av
 import numpy as np
 import pytest
-from absl import flags as absl_flags
+from parsed import call
 from small_clips import SIZE, write_clip
 
 from stfn_keras.commands import predict
@@ -24,19 +22,8 @@ def command(small_stfn, tmp_path, capsys):
     """Runs the command with flags and names; gives what it printed."""
 
     def run(*names, error=""):
-        holder = absl_flags.FlagValues()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(absl_flags, "FLAGS", holder)
-            for name in ("string", "integer", "float", "bool", "enum"):
-                define = getattr(absl_flags, f"DEFINE_{name}")
-                define = functools.partial(define, flag_values=holder)
-                patch.setattr(absl_flags, f"DEFINE_{name}", define)
-            predict.define_flags()
-            ours = [f"--model={small_stfn}", f"--out={tmp_path / 'out'}"]
-            argv = holder(["predict", *ours, *map(str, names)])
-            refused = pytest.raises(UserError, match=error or None)
-            with refused if error else contextlib.nullcontext():
-                predict.main(argv)
+        ours = [f"--model={small_stfn}", f"--out={tmp_path / 'out'}"]
+        call(predict, *ours, *names, error=error)
         return capsys.readouterr()
 
     return run
@@ -193,5 +180,6 @@ def test_flags_that_do_not_go_together(command, small_clip):
     command(small_clip, "--stride=1", error="--stride needs --window")
     command(small_clip, "--runtime=remote", error="belong together")
     command(small_clip, "--server=localhost:8500", error="belong together")
+    command(small_clip, "--name=stfn", error="for --runtime=remote alone")
     command(small_clip, "--runtime=magic", error="a format must be one of")
     command(error="name at least one video")

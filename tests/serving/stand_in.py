@@ -106,7 +106,9 @@ def grpc_stand_in(folder: Path) -> Iterator[tuple[str, StandIn]]:
 
 
 @contextlib.contextmanager
-def http_stand_in(served: ServedModel) -> Iterator[tuple[str, list[str]]]:
+def http_stand_in(
+    served: ServedModel, port: int = 0
+) -> Iterator[tuple[str, list[str]]]:
     """TensorFlow Serving's REST on loopback; the address, and the paths asked for."""
     paths: list[str] = []
 
@@ -134,7 +136,7 @@ def http_stand_in(served: ServedModel) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *args: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

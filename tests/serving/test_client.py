@@ -1,7 +1,11 @@
 """The client, against stand-ins for TensorFlow Serving on its own protos and JSON."""
 
+import contextlib
 import json
 import shutil
+import socket
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -142,12 +146,16 @@ def test_waits_grow_and_end_with_the_deadline():
         raise Unavailable("nobody")
 
     with pytest.raises(Unavailable):
-        retried(call, 10.0, 8, sleep, lambda: now[0])
-    for wait, most in zip(waits, (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0), strict=False):
+        retried(call, 10.0, None, sleep, lambda: now[0])
+    for wait, most in zip(waits[:7], (0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0), strict=True):
         assert most / 2 <= wait <= most
-    assert sum(waits) < 10.0
+    assert 10.0 - 2.0 - 0.1 <= sum(waits) < 10.0  # until the deadline
     assert left == sorted(left, reverse=True)
     assert left[0] == 10.0
+    waits.clear()
+    with pytest.raises(Unavailable):
+        retried(call, 10.0, 3, sleep, lambda: now[0])
+    assert len(waits) == 3
 
 
 def test_the_stand_in_that_users_start(served, small_stfn, small_clip, good):
@@ -174,6 +182,104 @@ def test_the_stand_in_that_users_start(served, small_stfn, small_clip, good):
         server.stop(None).wait()
     expected = Predictor(small_stfn).predict(small_clip).scores
     np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_a_server_that_is_not_there_yet_is_awaited(served, good, scheme):
+    """README starts one in the background and asks it at once."""
+    from serving.stand_in import http_stand_in
+
+    from stfn_keras.serving.servers.prediction_service import make_server
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    answers = []
+
+    def ask():
+        with Client.open(f"{scheme}127.0.0.1:{port}", name="stfn") as client:
+            answers.append(client.call("fuse", good[0].inputs["fuse"])["scores"])
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(0.5)
+    with contextlib.ExitStack() as stack:
+        if scheme:
+            stack.enter_context(http_stand_in(served, port))
+        else:
+            server, _ = make_server(served, "stfn", f"127.0.0.1:{port}", 1)
+            server.start()
+            stack.callback(lambda: server.stop(None).wait())
+        asking.join(30)
+    np.testing.assert_allclose(answers[0], good[0].scores["fuse"], atol=1e-6)
+
+
+def test_what_speaks_no_http_is_told(over_grpc):
+    with (
+        Client.open(f"http://{over_grpc[0]}", name="stfn", timeout=5) as client,
+        pytest.raises(UserError, match="--server must speak HTTP|reached|within"),
+    ):
+        client.predict({"rgb_jpeg": [[b""]]})
+
+
+@pytest.mark.parametrize("answer", [b"what?\r\n\r\n", b"HTTP/1.1 x\r\n\r\n"])
+def test_an_answer_that_is_no_http_is_told(answer):
+    with (
+        talking(answer) as address,
+        Client.open(address, name="stfn", timeout=5) as client,
+        pytest.raises(UserError, match="--server must speak HTTP"),
+    ):
+        client.predict({"rgb_jpeg": [[b""]]})
+
+
+def test_an_answer_that_trickles_in_has_a_deadline():
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+    with (
+        talking(head, *[b" "] * 300) as address,
+        Client.open(address, name="stfn", timeout=0.3) as client,
+        pytest.raises(UserError, match=r"did not answer within 0\.3 s"),
+    ):
+        client.predict({"rgb_jpeg": [[b""]]})
+
+
+def test_an_answer_that_is_broken_off_is_no_answer():
+    with (
+        talking(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}") as address,
+        Client.open(address, name="stfn", retries=0) as client,
+        pytest.raises(Unavailable, match="broke off"),
+    ):
+        client.predict({"rgb_jpeg": [[b""]]})
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://a b:1", "http://a..b:1"])
+def test_an_address_that_cannot_be_is_told(address):
+    with (
+        Client.open(address, name="stfn", retries=0) as client,
+        pytest.raises(UserError, match="--server must be an address"),
+    ):
+        client.predict({"rgb_jpeg": [[b""]]})
+
+
+def test_a_models_name_is_quoted(over_rest):
+    address, paths = over_rest
+    for name, path in (("a b?c/é", "a%20b%3Fc%2F%C3%A9"), ("x\udce9", "x%E9")):
+        with (
+            Client.open(address, name=name) as client,
+            pytest.raises(ServerError, match="no model"),
+        ):
+            client.predict({"rgb_jpeg": [[b""]]})
+        assert paths[-1] == f"/v1/models/{path}:predict"
+
+
+def test_a_models_name_is_that_of_its_link(small_stfn, tmp_path):
+    from stfn_keras.serving.client.client import _folder_name
+    from stfn_keras.serving.servers.model import ServedModel
+
+    (tmp_path / "linked").symlink_to(small_stfn.parent)
+    config = tmp_path / "linked" / "1" / "assets.extra" / "config.json"
+    assert _folder_name(config) == "linked"
+    served = ServedModel(tmp_path / "linked")
+    assert (served.name, served.version) == ("linked", 1)
 
 
 def test_nobody_there():
@@ -243,7 +349,8 @@ def test_numbers_that_json_does_not_have_are_refused(over_rest):
 def test_a_remote_runtime_scores_views(over_grpc, small_stfn, good, tmp_path):
     from stfn_keras.serving.runtimes.remote import open_remote
 
-    runtime = open_remote(small_stfn, over_grpc[0])
+    address, _ = over_grpc
+    runtime = open_remote(small_stfn, address)
     assert runtime.segments == 3
     assert runtime.inputs["flow"] == (3, 24, 24, 4)
     views = good[0].inputs["serving_default"]
@@ -253,7 +360,73 @@ def test_a_remote_runtime_scores_views(over_grpc, small_stfn, good, tmp_path):
     )
     with pytest.raises(UserError, match="rgb must be uint8"):
         runtime.predict({**views, "rgb": views["rgb"].astype(np.float32)})
-    extra = tmp_path / "1" / "assets.extra"
-    extra.mkdir(parents=True)
-    shutil.copy(small_stfn / "assets.extra/config.json", extra)
-    assert open_remote(tmp_path, over_grpc[0], "stfn").predict(views)["scores"].any()
+    copy = tmp_path / "1"
+    (copy / "assets.extra").mkdir(parents=True)
+    shutil.copy(small_stfn / "assets.extra/config.json", copy / "assets.extra")
+    assert open_remote(tmp_path, address, "stfn").predict(views)["scores"].any()
+    assert open_remote(copy, address, "stfn").predict(views)["scores"].any()
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["rise", "fall", "wälk"], "--model must be a copy of the served model"),
+        (["fall", "rise", "walk"], "--model must be a copy of the served model"),
+        (["fall", "rise"], r"1 videos and 2 classes. Received: \(1, 3\)"),
+        (["fall", "rise", "wälk", "x"], r"1 videos and 4 classes. Received: \(1, 3\)"),
+    ],
+)
+def test_a_server_of_other_classes_is_refused(
+    over_grpc, small_stfn, tmp_path, labels, told
+):
+    from stfn_keras.serving.runtimes.remote import open_remote
+
+    config = json.loads((small_stfn / "assets.extra/config.json").read_text())
+    config["labels"] = labels
+    (tmp_path / "1" / "assets.extra").mkdir(parents=True)
+    (tmp_path / "1" / "assets.extra" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=told):
+        open_remote(tmp_path, over_grpc[0], "stfn")
+
+
+@pytest.mark.parametrize("streams", ["spatial", "temporal"])
+def test_a_remote_network_of_one_stream_is_checked(request, streams):
+    from serving.stand_in import grpc_stand_in
+
+    from stfn_keras.serving.runtimes.remote import open_remote
+
+    model = request.getfixturevalue(f"small_{streams}")
+    with grpc_stand_in(model) as (address, _):
+        assert open_remote(model, address).segments == 3
+
+
+def test_scores_of_another_shape_are_refused():
+    from stfn_keras.serving.client.client import check_scores
+
+    scores = np.zeros((1, 3), np.float32)
+    assert check_scores({"scores": scores, "logits": scores}, 1, 3)
+    for found in ({"scores": scores}, {"scores": scores, "logits": scores[0]}):
+        with pytest.raises(UserError, match="expected logits of 1 videos and 3"):
+            check_scores(found, 1, 3)
+
+
+@contextlib.contextmanager
+def talking(*parts):
+    """Answer one connection with these bytes, a little apart; the address."""
+
+    def answer():
+        with contextlib.suppress(OSError), server.accept()[0] as connection:
+            connection.recv(65536)
+            for number, part in enumerate(parts):
+                if number:
+                    time.sleep(0.01)
+                connection.sendall(part)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):  # or the rest of the answer would be lost
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+    thread.join()

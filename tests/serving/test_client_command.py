@@ -29,9 +29,10 @@ def test_nobody_there_is_one_line(small_stfn, small_clip):
     command = [
         sys.executable, "-m", "stfn_keras.serving.client", "--server=http://127.0.0.1:1",
         f"--config={small_stfn}/assets.extra/config.json", "--retries=0",
-        str(small_clip),
+        str(small_clip), "another.avi",
     ]  # fmt: skip
     found = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert found.returncode == 1
+    assert "another.avi" not in found.stderr  # it would not be answered either
     assert "clip.mkv: the server cannot be reached" in found.stderr
     assert "Traceback" not in found.stderr

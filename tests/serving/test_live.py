@@ -1,7 +1,5 @@
 """Streams: the same scores as the whole network, drops under load, what is written."""
 
-import contextlib
-import functools
 import itertools
 import threading
 import time
@@ -9,7 +7,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags as absl_flags
+from parsed import call
 from small_clips import SIZE
 
 from stfn_keras.commands import live
@@ -210,18 +208,7 @@ def test_an_overlay_covers_a_corner_and_nothing_else():
 @pytest.fixture
 def command(small_stfn, capsys):
     def run(*given, error=""):
-        holder = absl_flags.FlagValues()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(absl_flags, "FLAGS", holder)
-            for name in ("string", "integer", "float", "bool", "enum"):
-                define = getattr(absl_flags, f"DEFINE_{name}")
-                define = functools.partial(define, flag_values=holder)
-                patch.setattr(absl_flags, f"DEFINE_{name}", define)
-            live.define_flags()
-            holder(["live", f"--model={small_stfn}", *map(str, given)])
-            refused = pytest.raises(UserError, match=error or None)
-            with refused if error else contextlib.nullcontext():
-                live.main([])
+        call(live, f"--model={small_stfn}", *given, error=error)
         return capsys.readouterr()
 
     return run

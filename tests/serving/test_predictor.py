@@ -16,6 +16,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.figures import save_figure
 from stfn_keras.serving.folder import newest_version
 from stfn_keras.serving.predictor import Prediction, Predictor
+from stfn_keras.serving.runtimes.saved_model import SavedModelRuntime
 from stfn_keras.serving.sheet import draw_sheet
 from stfn_keras.video import decode
 from stfn_keras.video.writer import VideoWriter
@@ -167,6 +168,26 @@ def test_windows_are_scored_as_the_parts_of_the_video(model, small_clip):
     ]
     # The texture turns from cyan to red on the way: so do the scores.
     assert np.abs(windows[0].scores - windows[-1].scores).max() > 1e-3
+
+
+def test_an_engine_needs_no_digest(model, small_clip, tmp_path, monkeypatch):
+    """It is not among the files that were published."""
+    engine = SavedModelRuntime(model / "saved_model.pb")
+    opened = []
+
+    def open_engine(path):
+        opened.append(path)
+        return engine
+
+    monkeypatch.setattr("stfn_keras.serving.runtimes.open.TensorRTRuntime", open_engine)
+    found = Predictor(model, str(tmp_path / "stfn.engine")).predict(small_clip)
+    assert opened == [tmp_path / "stfn.engine"]
+    assert found.scores.shape == (3,)
+
+
+def test_a_copy_of_the_configuration_is_a_version(model, tmp_path):
+    shutil.copytree(model / "assets.extra", tmp_path / "1" / "assets.extra")
+    assert newest_version(tmp_path / "1") == tmp_path / "1" == newest_version(tmp_path)
 
 
 def test_a_format_that_was_not_published_is_refused(model):

@@ -1,5 +1,6 @@
 """A client of a served model: encoded snippets, views or whole video files."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +14,11 @@ from stfn_keras.errors import UserError
 from stfn_keras.files import read_json
 from stfn_keras.serving.client.retry import retried
 from stfn_keras.serving.client.transport import MAX_BYTES, Transport, open_transport
-from stfn_keras.serving.folder import MARK
+from stfn_keras.serving.folder import MARK, is_version
 from stfn_keras.serving.preparer import Preparer
+from stfn_keras.serving.ranking import best_classes
 
 TIMEOUT = 60.0  # seconds
-RETRIES = 4
 
 Inputs = Mapping[str, np.ndarray | Sequence]
 
@@ -40,8 +41,7 @@ class Answer:
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """The best classes and their scores, best first."""
-        order = np.argsort(-self.scores, kind="stable")[:count]
-        return [(self.labels[i], float(self.scores[i])) for i in order]
+        return best_classes(self.labels, self.scores, count)
 
 
 class Client:
@@ -51,7 +51,7 @@ class Client:
         transport: The way to it.
         config: The exported model's `config.json`, which `predict_video` needs.
         timeout: Seconds that a request may take, all its tries together.
-        retries: Tries after the first where nobody answers.
+        retries: Tries after the first where nobody answers; None until `timeout`.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Client:
         transport: Transport,
         config: dict[str, Any] | None = None,
         timeout: float = TIMEOUT,
-        retries: int = RETRIES,
+        retries: int | None = None,
     ) -> None:
         self._transport = transport
         self._config = config
@@ -73,7 +73,7 @@ class Client:
         name: str | None = None,
         version: int | None = None,
         timeout: float = TIMEOUT,
-        retries: int = RETRIES,
+        retries: int | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> "Client":
         """Make a client of a server; nothing is sent yet.
@@ -85,7 +85,7 @@ class Client:
             name: Of the model on the server; None for that of the export's folder.
             version: Of the model; None for the server's choice, its newest.
             timeout: Seconds that a request may take, all its tries together.
-            retries: Tries after the first where nobody answers.
+            retries: Tries after the first where nobody answers; None until `timeout`.
             max_bytes: Of a message, at most.
 
         Raises:
@@ -145,15 +145,18 @@ class Client:
         """
         preparer = self._preparer
         encoded = preparer.encoded(preparer.prepare(video))
-        found = self.predict({name: [value] for name, value in encoded.items()})
-        labels, scores = preparer.labels, found["scores"][0]
-        best = labels[int(scores.argmax())] if len(scores) == len(labels) else None
+        labels = preparer.labels
+        found = check_scores(
+            self.predict({name: [value] for name, value in encoded.items()}),
+            1, len(labels),
+        )  # fmt: skip
+        scores = found["scores"][0]
+        best = labels[int(scores.argmax())]
         told = found["labels"][0][0].decode() if "labels" in found else best
-        if best is None or told != best:
+        if told != best:
             raise UserError(
-                f"--config must be the served model's: it has {len(labels)} classes "
-                f"and calls the best {best!r}. Received: {len(scores)} scores, of "
-                f"which the server calls the best {told!r}"
+                f"--config must be the served model's: it calls the best class "
+                f"{best!r}. Received: the server calls it {told!r}"
             )
         return Answer(video, labels, scores, found["logits"][0])
 
@@ -197,10 +200,29 @@ def read_config_file(path: Path) -> dict[str, Any]:
     return config
 
 
+def check_scores(
+    found: dict[str, np.ndarray], batch: int, classes: int
+) -> dict[str, np.ndarray]:
+    """Give a server's outputs, of which `scores` and `logits` are (batch, classes).
+
+    Raises:
+        UserError: They are not: the server has another model.
+    """
+    for name in ("scores", "logits"):
+        shape = np.shape(found[name]) if name in found else None
+        if shape != (batch, classes):
+            raise UserError(
+                f"expected {name} of {batch} videos and {classes} classes. Received: "
+                f"{shape or 'none'}; the server has another model than --model or "
+                "--config says"
+            )
+    return found
+
+
 def _folder_name(config: Path) -> str | None:
-    """NAME of NAME/VERSION/assets.extra/config.json."""
-    parents = config.resolve().parents
-    return parents[2].name if len(parents) > 2 and parents[1].name.isdigit() else None
+    """NAME of NAME/VERSION/assets.extra/config.json, as it is called here."""
+    parents = Path(os.path.abspath(config)).parents  # a link's name is the name
+    return parents[2].name if len(parents) > 2 and is_version(parents[1].name) else None
 
 
 def _array(name: str, value: np.ndarray | Sequence) -> np.ndarray:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from stfn_keras.errors import UserError
-from stfn_keras.serving.client.http import post
+from stfn_keras.serving.client.http import post, quote
 from stfn_keras.serving.client.transport import ServerError
 
 LENGTH = "Inference-Header-Content-Length"
@@ -38,7 +38,8 @@ class OpenInferenceTransport:
         """Send one request; see `Transport.call`."""
         header, data = pack(inputs)
         headers = {"Content-Type": "application/octet-stream", LENGTH: str(len(header))}
-        url = f"{self._url}/v2/models/{self._name}_{signature}{self._version}/infer"
+        name = quote(f"{self._name}_{signature}")
+        url = f"{self._url}/v2/models/{name}{self._version}/infer"
         try:
             answer, about = post(url, header + data, headers, timeout, self._max_bytes)
         except ServerError as error:
@@ -46,7 +47,8 @@ class OpenInferenceTransport:
             if told is None:
                 raise
             raise ServerError(error.status, told[1]) from error
-        return unpack(answer, int(about.get(LENGTH.lower(), len(answer))))
+        length = about.get(LENGTH.lower(), "")
+        return unpack(answer, int(length) if length.isdecimal() else len(answer))
 
     def close(self) -> None:
         """Nothing is kept open."""

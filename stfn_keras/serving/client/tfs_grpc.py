@@ -81,6 +81,9 @@ def make(
         ("grpc.max_send_message_length", max_bytes),
         ("grpc.max_receive_message_length", max_bytes),
         ("grpc.enable_retries", 0),  # `retried` does it, within one deadline
+        # A channel tries to connect at its own pace, which would grow to two minutes.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),
     ]
     if scheme == "grpcs":
         secrets = grpc.ssl_channel_credentials()

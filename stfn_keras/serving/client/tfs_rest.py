@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from stfn_keras.errors import UserError
-from stfn_keras.serving.client.http import post
+from stfn_keras.serving.client.http import post, quote
 
 
 class RestTransport:
@@ -40,11 +40,11 @@ class RestTransport:
         answer, _ = post(self._url, body, headers, timeout, self._max_bytes)
         try:
             outputs = json.loads(answer)["outputs"]
+            if not isinstance(outputs, dict):  # an only output has no name
+                outputs = {f"{next(iter(inputs))}_{signature}": outputs}
+            return {name: _array(value) for name, value in outputs.items()}
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"the server sent no outputs: {answer[:200]!r}") from error
-        if not isinstance(outputs, dict):  # an only output has no name
-            outputs = {f"{next(iter(inputs))}_{signature}": outputs}
-        return {name: _array(value) for name, value in outputs.items()}
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -74,5 +74,5 @@ def make(
 ) -> RestTransport:
     """Make the transport of an address."""
     chosen = "" if version is None else f"/versions/{version}"
-    url = f"{scheme}://{address}/v1/models/{name}{chosen}:predict"
+    url = f"{scheme}://{address}/v1/models/{quote(name)}{chosen}:predict"
     return RestTransport(url, max_bytes)

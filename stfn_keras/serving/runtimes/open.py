@@ -30,6 +30,11 @@ def format_name(name: str) -> str:
     return full
 
 
+def is_engine(name: str) -> bool:
+    """Whether a runtime's name is the path of a TensorRT engine."""
+    return name.endswith(SUFFIX)
+
+
 def open_runtime(
     folder: Path, name: str = "saved_model", threads: int | None = None
 ) -> Runtime:
@@ -45,7 +50,7 @@ def open_runtime(
         UserError: The folder is no model of ours, the format was not published with
             it, or what runs it is not installed.
     """
-    if name.endswith(SUFFIX):
+    if is_engine(name):
         read_config(folder)
         return TensorRTRuntime(Path(name))
     name = format_name(name)
