@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def define_flags() -> None:
     """Define every flag of the command."""
     absl_flags.DEFINE_string("model", None, "folder made by export.py", required=True)
-    absl_flags.DEFINE_string("out", None, "engine to write", required=True)
+    absl_flags.DEFINE_string("out", None, "NAME.engine, to write", required=True)
     absl_flags.DEFINE_integer(
         "max_batch", 8, "videos that the engine takes at once, at most", lower_bound=1
     )
@@ -52,23 +52,24 @@ def define_flags() -> None:
 
 def main(_: Sequence[str]) -> None:
     """Write the ONNX file in the asked-for type, then build the engine."""
-    from stfn_keras.exporting.formats import tensorrt
-    from stfn_keras.serving.folder import newest_version, read_config
+    from stfn_keras.exporting.formats import outputs, tensorrt
+    from stfn_keras.serving.folder import check_digests, newest_version, read_config
     from stfn_keras.serving.formats import FORMATS, require
     from stfn_keras.serving.runtimes.tensorrt import find_tensorrt
 
     values = absl_flags.FLAGS
     version = newest_version(Path(values.model))
-    read_config(version)
+    config = read_config(version)
     source, out = FORMATS["onnx"].path(version), Path(values.out)
     if not source.is_file():
         raise UserError(
             f"--model must hold an ONNX file: export.py --formats=onnx. Received: "
             f"{version}"
         )
-    if out.suffix == ".onnx":
-        raise UserError(f"--out names the engine, not an ONNX file. Received: {out}")
+    check_digests(version, config, "onnx")
     require("onnx", ("onnx", "onnxruntime"))
+    prepared = out.with_suffix(f".{values.precision}.onnx")
+    outputs.check(out, prepared)
     best = values.opt_batch or values.max_batch
     batches = tensorrt.Batches(1, best, values.max_batch)
     try:
@@ -78,7 +79,7 @@ def main(_: Sequence[str]) -> None:
             f"{error}; or add --dry_run to prepare a build elsewhere"
         ) from error
     inputs = tensorrt.onnx_inputs(source)
-    typed = _typed(source, out.with_suffix(".onnx"), values.precision, inputs)
+    typed = _typed(source, prepared, values.precision, inputs)
     print(tensorrt.trtexec(typed, out, inputs, batches))
     if trt is None:
         return
@@ -93,6 +94,9 @@ def _typed(source: Path, path: Path, precision: str, inputs: "Inputs") -> Path:
     """The ONNX file in a precision: the model's own, or one beside the engine."""
     if precision == "fp32":
         return source
+    import onnx
+
+    from stfn_keras.exporting.formats.outputs import marked
     from stfn_keras.files import written_aside
 
     with written_aside(path) as aside:
@@ -100,12 +104,12 @@ def _typed(source: Path, path: Path, precision: str, inputs: "Inputs") -> Path:
             from stfn_keras.exporting.formats.quantised import quantise
 
             quantise(source, aside, _calibration(inputs))
+            model = onnx.load(aside)
         else:
-            import onnx
-
             from stfn_keras.exporting.formats.half import lowered
 
-            onnx.save(lowered(onnx.load(source), precision), aside)
+            model = lowered(onnx.load(source), precision)
+        onnx.save(marked(model), aside)
     return path
 
 

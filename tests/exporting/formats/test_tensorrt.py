@@ -5,6 +5,8 @@ installed, it parses the files and builds an engine for a card that is absent.
 """
 
 import importlib
+import json
+import shutil
 import types
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 from stfn_keras.errors import UserError
 from stfn_keras.exporting.formats import tensorrt
+from stfn_keras.files import sha256
 from stfn_keras.serving.runtimes import tensorrt as runtimes
 
 onnx = pytest.importorskip("onnx", reason="the extra [onnx]")
@@ -93,6 +96,75 @@ def test_tensorrt_rtx_parses_and_builds(typed, tmp_path, precision):
     batches = tensorrt.Batches(1, 2, 4)
     tensorrt.build(trt, typed[precision], engine, batches, target="SM89")
     assert engine.stat().st_size > 10_000
+
+
+@pytest.fixture
+def command(exported, onnx_file, tmp_path, monkeypatch):
+    """Run the command dry on a model that holds an ONNX file; gives its folder."""
+    from stfn_keras.commands import tensorrt as building
+
+    version = tmp_path / "models" / "stfn" / "1"
+    shutil.copytree(exported, version)
+    (version / "formats").mkdir()
+    shutil.copy(onnx_file, version / "formats" / "model.onnx")
+    state = version / "assets.extra" / "config.json"
+    config = json.loads(state.read_text())
+    config["sha256"]["formats/model.onnx"] = sha256(onnx_file)
+    state.write_text(json.dumps(config))
+
+    def run(out, precision="fp16"):
+        values = types.SimpleNamespace(
+            model=str(version.parent), out=str(out), max_batch=4, opt_batch=0,
+            precision=precision, target="", dry_run=True, run="", data="",
+        )  # fmt: skip
+        monkeypatch.setattr(building.absl_flags, "FLAGS", values)
+        building.main([])
+
+    run.version = version
+    return run
+
+
+def test_the_prepared_file_is_named_by_its_precision(command, tmp_path, capsys):
+    theirs = tmp_path / "stfn.onnx"
+    theirs.write_text("mine")
+    for _ in range(2):  # what a dry run wrote, the next one replaces
+        command(tmp_path / "stfn.engine")
+    assert "--onnx=" + str(tmp_path / "stfn.fp16.onnx") in capsys.readouterr().out
+    onnx.checker.check_model(str(tmp_path / "stfn.fp16.onnx"))
+    assert theirs.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["1/formats/model.engine", "1/x/y.engine", "x.engine"])
+def test_no_engine_is_written_into_an_exported_model(command, name):
+    before = {p: sha256(p) for p in command.version.rglob("*") if p.is_file()}
+    with pytest.raises(UserError, match="must lie outside of exported models"):
+        command(command.version.parent / name)
+    assert before == {p: sha256(p) for p in command.version.rglob("*") if p.is_file()}
+    assert [p.name for p in command.version.parent.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("x.fp16.onnx", "x.fp16.onnx, which no build"), ("x.engine", "must be a new fi")],
+)
+def test_files_of_others_are_not_written_over(command, tmp_path, name, message):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=message):
+        command(tmp_path / "x.engine")
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["x.plan", "x.onnx", "x"])
+def test_an_engine_that_no_runtime_would_open_is_not_built(command, tmp_path, name):
+    with pytest.raises(UserError, match=r"--out must be named NAME\.engine"):
+        command(tmp_path / name)
+
+
+def test_a_damaged_onnx_file_is_not_built_from(command, tmp_path):
+    with (command.version / "formats" / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(UserError, match=r"model\.onnx is missing or damaged"):
+        command(tmp_path / "x.engine")
 
 
 def test_an_absent_tensorrt_is_named(monkeypatch):
