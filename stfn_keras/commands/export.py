@@ -16,6 +16,7 @@ from stfn_keras.data.manifest import VerifyConfig
 from stfn_keras.data.remote import CacheConfig
 from stfn_keras.errors import UserError
 from stfn_keras.exporting.options import ExportConfig
+from stfn_keras.files import read_json
 from stfn_keras.quiet import import_keras_quietly
 
 
@@ -40,6 +41,7 @@ def main(_: Sequence[str]) -> None:
     from stfn_keras.exporting.table import refused
     from stfn_keras.serving.folder import EXTRA
     from stfn_keras.training.archive import opened
+    from stfn_keras.training.finished import weights_digest
 
     values = absl_flags.FLAGS
     path = Path(values.run)
@@ -52,14 +54,15 @@ def main(_: Sequence[str]) -> None:
             config,
             flags.read(VerifyConfig),
         )
+        digest = weights_digest(run)
     parity = json.loads((folder / EXTRA / "parity.json").read_text())
     _print(folder, parity, config.bench)
-    _show(path, parity)
+    _show(path, digest, parity)
     print(f"next: python predict.py --model {values.out} VIDEO")
     if (names := list(refused(parity))) and not config.allow_refused:
         raise UserError(
-            f"{', '.join(names)} was refused and not published, the other formats "
-            "were; --allow_refused accepts that"
+            f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} refused and "
+            "not published, the other formats were; --allow_refused accepts that"
         )
 
 
@@ -87,8 +90,14 @@ def _print(folder: Path, parity: dict[str, Any], bench: bool) -> None:
         )
 
 
-def _show(run: Path, parity: dict[str, Any]) -> None:
-    """Put the table into the report of the run's evaluation, if there is one."""
+def _show(run: Path, digest: str, parity: dict[str, Any]) -> None:
+    """Put the table into the report of the run's evaluation, if there is one.
+
+    Args:
+        run: The run directory, or its archive.
+        digest: Of the weights that were exported.
+        parity: As in `parity.json`.
+    """
     from stfn_keras.evaluation.entries import TEST
     from stfn_keras.exporting.table import show_in_report
 
@@ -96,6 +105,12 @@ def _show(run: Path, parity: dict[str, Any]) -> None:
     if not (report / "index.html").is_file():
         return
     try:
+        found = read_json(report / "metrics.json", "a report").get("weights_digest")
+        if found != digest:
+            raise UserError(
+                f"{report} is of other weights than the run's: run evaluate.py again "
+                "before you export"
+            )
         show_in_report(report, parity)
     except UserError as error:
         print(f"the report has no table of the formats: {error}")

@@ -19,7 +19,7 @@ from stfn_keras.exporting import prove, table
 from stfn_keras.exporting.export import export
 from stfn_keras.exporting.options import ExportConfig
 from stfn_keras.exporting.parity import Reference
-from stfn_keras.files import sha256
+from stfn_keras.files import sha256, write_json
 from stfn_keras.serving.formats import FORMATS
 from stfn_keras.serving.runtimes.open import open_runtime
 
@@ -196,8 +196,8 @@ def test_the_command_fails_where_a_format_is_refused(
         "saved_model": {"passed": True, "bytes": 1, "max_abs_diff": 0.0, "videos": 5},
         "onnx": {"passed": False, "reason": "no operator Foo"},
     }
-    (tmp_path / "assets.extra").mkdir()
-    (tmp_path / "assets.extra" / "parity.json").write_text(json.dumps(parity))
+    state = tmp_path / "assets.extra" / "parity.json"
+    write_json(state, parity)
     values = SimpleNamespace(run=str(trained.folder), out="models/m", data=None)
     monkeypatch.setattr(command.absl_flags, "FLAGS", values)
     monkeypatch.setattr(exporting, "export", lambda *given: tmp_path)
@@ -214,6 +214,10 @@ def test_the_command_fails_where_a_format_is_refused(
         out = capsys.readouterr().out
         assert "refused: onnx: no operator Foo" in out
         assert ("max diff" in out) is config.bench
+    write_json(state, {**parity, "openvino": {**parity["onnx"], "reason": "another"}})
+    monkeypatch.setattr(command.flags, "read", lambda cls: cls())
+    with pytest.raises(UserError, match="^onnx, openvino were refused and not"):
+        command.main([])
 
 
 def test_the_report_of_the_run_shows_the_formats(tmp_path, monkeypatch, capsys):
@@ -224,11 +228,18 @@ def test_the_report_of_the_run_shows_the_formats(tmp_path, monkeypatch, capsys):
         "onnx": {"passed": False, "reason": "no operator Foo"},
     }
     run, report = tmp_path / "run", tmp_path / "run" / "report"
-    command._show(run, parity)
+    command._show(run, "ours", parity)
     assert not shown  # it was not evaluated yet
     report.mkdir(parents=True)
     (report / "index.html").touch()
-    command._show(run, parity)
+    write_json(report / "metrics.json", {"weights_digest": "others"})
+    command._show(run, "ours", parity)
+    assert not shown
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("the report has no table of the formats: ")
+    assert "is of other weights than the run's: run evaluate.py again" in line
+    write_json(report / "metrics.json", {"weights_digest": "ours"})
+    command._show(run, "ours", parity)
     assert shown[report] == {
         "saved_model": {"agreement %": "100.00", "published": "yes"},
         "onnx": {"agreement %": "–", "published": "no: no operator Foo"},
