@@ -11,6 +11,11 @@ from typing import Any
 from stfn_keras.errors import UserError
 
 
+def aside_of(path: Path) -> Path:
+    """Where a file is written before it takes its name."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
 @contextlib.contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """Give a temporary path with the same suffix; rename it on success.
@@ -20,7 +25,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     Raises:
         UserError: The disk is full, or the folder cannot be written.
     """
-    aside = path.with_name(f"{path.stem}.partial{path.suffix}")
+    aside = aside_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside

@@ -15,6 +15,7 @@ from absl import flags as absl_flags
 
 from stfn_keras import flags
 from stfn_keras.errors import UserError
+from stfn_keras.files import shown
 from stfn_keras.quiet import import_keras_quietly
 from stfn_keras.serving.sources import camera_number
 from stfn_keras.video.limits import DecodingConfig
@@ -73,10 +74,11 @@ def main(_: Sequence[str]) -> None:
         stack.enter_context(contextlib.closing(frames))
         screen = None
         if not values.headless:
-            screen = stack.enter_context(contextlib.closing(Screen(values.source)))
+            title = shown(values.source)
+            screen = stack.enter_context(contextlib.closing(Screen(title)))
         network = SlidingNetwork(Path(values.model), values.threads or None)
-        shown = _Shown(stack, out, screen, values.top, values.realtime)
-        report = recognise(frames, network, config, shown)
+        drawn = _Shown(stack, out, screen, values.top, values.realtime)
+        report = recognise(frames, network, config, drawn)
     print(report, file=sys.stderr)
     if out:
         print(f"video: {out}", file=sys.stderr)

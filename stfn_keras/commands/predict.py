@@ -77,6 +77,7 @@ def main(argv: Sequence[str]) -> None:
         sys.stdin.reconfigure(errors="surrogateescape")  # names need not be UTF-8
     sources = find_sources(argv[1:], sys.stdin)
     import_keras_quietly()
+    from stfn_keras.serving.client.transport import Unavailable
     from stfn_keras.serving.predictor import Predictor
     from stfn_keras.serving.results import COLUMNS, Results, csv_line
 
@@ -102,6 +103,8 @@ def main(argv: Sequence[str]) -> None:
             results = Results(claimed(source), predictor.folder, values.top)
             with _recorded(source, values.seconds) as video:
                 _predict(predictor, video, source, results, values, decoding)
+        except Unavailable as error:  # nor would the server answer for the others
+            raise UserError(f"{shown(source.path)}: {error}") from error
         except UserError as error:
             failed += 1
             tqdm.write(f"error: {error}", file=sys.stderr)

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from stfn_keras.errors import UserError
-from stfn_keras.files import read_json
+from stfn_keras.files import aside_of, read_json
 
 JSON, PICTURE, TABLE, SUBTITLES, DRAWN = ".json", ".png", ".csv", ".vtt", ".mp4"
 ALL = (JSON, PICTURE, TABLE, SUBTITLES, DRAWN)
@@ -62,14 +62,13 @@ class Claim:
         self._recorded = self._read()
         for ending in dict.fromkeys((*wanted, *self._recorded)):
             path = self.path(ending)
-            if not path.is_symlink() and not path.exists():
-                continue
-            if sources and identities([path]) & sources:
+            if sources and identities([path, aside_of(path)]) & sources:
                 raise UserError(
                     f"--out must be a folder where no result takes the place of a "
                     f"video that is predicted. Received: {path}; choose another folder"
                 )
-            if ending not in self._recorded:
+            there = path.is_symlink() or path.exists()
+            if there and ending not in self._recorded:
                 raise UserError(
                     f"--out holds files that are no predictions of ours: {path}; "
                     "choose another folder"

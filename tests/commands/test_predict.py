@@ -176,6 +176,17 @@ def test_a_camera_is_recorded_and_predicted(command, tmp_path, monkeypatch):
     assert found["video"] == "camera:3"
 
 
+def test_a_server_that_is_gone_ends_the_command(command, small_clip, monkeypatch):
+    from stfn_keras.serving.client.transport import Unavailable
+
+    def gone(*_):
+        raise Unavailable("the server cannot be reached")
+
+    monkeypatch.setattr("stfn_keras.serving.predictor.Predictor.predict", gone)
+    said = command(small_clip, "another.avi", error="clip.mkv: the server cannot be")
+    assert "another.avi" not in said.err
+
+
 def test_flags_that_do_not_go_together(command, small_clip):
     command(small_clip, "--stride=1", error="--stride needs --window")
     command(small_clip, "--runtime=remote", error="belong together")

@@ -49,6 +49,13 @@ def test_a_video_that_is_predicted_is_no_place_for_results(tmp_path):
                 Claim(tmp_path / "clip", endings(False, draw), sources)
 
 
+def test_a_video_named_as_an_unfinished_file_is_kept(tmp_path):
+    (tmp_path / "clip.partial.mp4").write_text("a video")
+    sources = identities([tmp_path / "clip.partial.mp4"])
+    with pytest.raises(UserError, match="takes the place of a video"):
+        Claim(tmp_path / "clip", endings(False, True), sources)
+
+
 def test_only_recorded_files_are_removed(tmp_path):
     for ending in (".png", ".csv", ".vtt", ".mp4", ".txt"):
         (tmp_path / f"clip{ending}").write_text("x")
