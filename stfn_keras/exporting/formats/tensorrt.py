@@ -38,16 +38,20 @@ class Batches:
 
 
 def onnx_inputs(path: Path) -> Inputs:
-    """The shape of one video's view by stream, from an ONNX file."""
+    """The shape of one video's view by stream, from an ONNX file, in order of name.
+
+    The file's own order is the converter's, which varies from one run to the next.
+    """
     import onnx
 
     graph = onnx.load(path, load_external_data=False).graph
-    return {
+    shapes = {
         tensor.name: tuple(
             side.dim_value for side in tensor.type.tensor_type.shape.dim[1:]
         )
         for tensor in graph.input
     }
+    return dict(sorted(shapes.items()))
 
 
 def build(

@@ -76,12 +76,12 @@ def test_a_weight_beyond_fp16_is_refused(onnx_file):
 
 def test_the_line_for_trtexec(onnx_file):
     inputs = tensorrt.onnx_inputs(onnx_file)
-    assert inputs == {"rgb": (3, 16, 16, 3), "flow": (3, 32, 32, 4)}
+    assert list(inputs.items()) == [("flow", (3, 32, 32, 4)), ("rgb", (3, 16, 16, 3))]
     line = tensorrt.trtexec("it's.onnx", "x.engine", inputs, tensorrt.Batches(1, 2, 8))
     assert line.split()[0] == "trtexec"
-    assert "--minShapes=rgb:1x3x16x16x3,flow:1x3x32x32x4" in line
-    assert "--optShapes=rgb:2x3x16x16x3,flow:2x3x32x32x4" in line
-    assert "--maxShapes=rgb:8x3x16x16x3,flow:8x3x32x32x4" in line
+    assert "--minShapes=flow:1x3x32x32x4,rgb:1x3x16x16x3" in line
+    assert "--optShapes=flow:2x3x32x32x4,rgb:2x3x16x16x3" in line
+    assert "--maxShapes=flow:8x3x32x32x4,rgb:8x3x16x16x3" in line
     assert """'--onnx=it'"'"'s.onnx'""" in line
     with pytest.raises(UserError, match="--opt_batch must be between 1"):
         tensorrt.Batches(1, 9, 8)
