@@ -1,0 +1,1 @@
+"""Hand-crafted features: improved dense trajectories (iDT) and MIFS, as score files."""
