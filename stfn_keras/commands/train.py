@@ -4,6 +4,7 @@ With --splits=1,2,3 every split is trained, with --seeds=3 each of them three ti
 runs of their own below --out, and evaluated: OUT/summary.csv has means and spread.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from stfn_keras.config import (
     END_TO_END_STAGE,
     FLOW_STAGE,
     FUSION_STAGE,
+    NETWORKS,
     RGB_STAGE,
     MachineConfig,
     ModelConfig,
@@ -47,6 +49,24 @@ def define_flags() -> None:
     flags.define(RepeatConfig)
     flags.define(MachineConfig)
     define_settings()
+    absl_flags.DEFINE_flag(_ListNetworks())
+
+
+class _ListNetworks(absl_flags.BooleanFlag):
+    """Lists the networks as soon as it is read: it needs none of the other flags."""
+
+    def __init__(self) -> None:
+        text = "print what --network takes, a line for each, and end"
+        super().__init__("list_networks", False, text)
+
+    def parse(self, argument: Any) -> None:
+        super().parse(argument)
+        if not self.value:
+            return
+        width = max(map(len, NETWORKS))
+        for name, network in NETWORKS.items():
+            print(f"{name:{width}}  {network.description}")
+        sys.exit(0)
 
 
 def define_settings() -> None:

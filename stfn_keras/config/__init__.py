@@ -12,15 +12,16 @@ from stfn_keras.config.machine import DEFAULT_MACHINE, STRATEGIES, MachineConfig
 from stfn_keras.config.model import (
     AGGREGATES,
     COMBINATIONS,
+    CONSENSUSES,
     DIRECTIONS,
     FEATURE_NORMS,
     FUSIONS,
-    NETWORKS,
     RESIDUALS,
     TEMPORALS,
     TOWERS,
     ModelConfig,
 )
+from stfn_keras.config.networks import NETWORKS, Network
 from stfn_keras.config.options import (
     check_at_least,
     check_choices,
@@ -47,6 +48,7 @@ from stfn_keras.config.training import (
 __all__ = [
     "AGGREGATES",
     "COMBINATIONS",
+    "CONSENSUSES",
     "DEFAULT_MACHINE",
     "DIRECTIONS",
     "END_TO_END_STAGE",
@@ -66,6 +68,7 @@ __all__ = [
     "TOWERS",
     "MachineConfig",
     "ModelConfig",
+    "Network",
     "PixelStageConfig",
     "PreparationConfig",
     "StageConfig",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from stfn_keras.config.networks import NETWORKS
 from stfn_keras.config.options import check_at_least, check_choices, option
 
 TOWERS = (
@@ -17,7 +18,6 @@ TOWERS = (
     "convnext_small",
     "tiny",
 )
-NETWORKS = ("stfn", "spatial", "temporal", "late_fusion", "feature_fusion")
 DIRECTIONS = ("bi", "uni")
 FUSIONS = ("average", "maximum", "multiply")
 RESIDUALS = ("fused", "own")
@@ -25,15 +25,14 @@ TEMPORALS = ("res_inception", "mlp")
 FEATURE_NORMS = ("none", "layer")
 AGGREGATES = ("mean", "max", "attention")
 COMBINATIONS = ("logits", "softmax")
+CONSENSUSES = ("mean", "max", "top_k", "attention")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """A network: which towers, and how their features are fused over time."""
 
-    network: str = option(
-        "stfn", "what to build; all but stfn are the poster's baselines", NETWORKS
-    )
+    network: str = option("stfn", "what to build: --list_networks says more", NETWORKS)
     tower: str = option("resnet101", "the network of both streams (P)", TOWERS)
     segments: int = option(7, "segments T per video (P: 7 is best)")
     rgb_size: int = option(0, "side of the RGB input in pixels; 0: the tower's own")
@@ -64,6 +63,12 @@ class ModelConfig:
     combination: str = option(
         "logits", "what of the streams' classifiers is averaged (C)", COMBINATIONS
     )
+    consensus: str = option(
+        "mean",
+        "how segments become a video where they are independent (T: TSN)",
+        CONSENSUSES,
+    )
+    top_k: int = option(3, "how many segments count in --consensus=top_k (C)")
     dropout: float = 0.5  # no flag: each training stage sets its own
     modality_dropout: float = 0.0  # no flag: likewise
     flow_weight: float = option(
@@ -72,27 +77,36 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        check_at_least(self, 1, "segments", "pairs")
+        check_at_least(self, 1, "segments", "pairs", "top_k")
         check_at_least(self, 0, "rgb_size", "flow_size", "width", "blocks")
         check_at_least(self, 0.0, "dropout", "modality_dropout", "flow_weight")
 
     @property
     def streams(self) -> tuple[str, ...]:
         """The input streams that the network reads."""
-        return {"spatial": ("rgb",), "temporal": ("flow",)}.get(
-            self.network, ("rgb", "flow")
-        )
+        return NETWORKS[self.network].streams
 
     @property
     def views_are_snippets(self) -> bool:
         """Whether views of one snippet each, averaged, are what the network computes.
 
-        Not so where it averages softmaxes of videos: its T segments belong together.
+        Not so where it averages softmaxes of videos, or takes another consensus than
+        the mean: its T segments belong together.
         """
         alone = len(self.streams) == 1 or self.combination == "logits"
-        return self.is_consensus and alone
+        return self.is_consensus and alone and self.consensus == "mean"
 
     @property
     def is_consensus(self) -> bool:
-        """Whether the video's logits are a mean over independent segments."""
-        return self.network in ("spatial", "temporal", "late_fusion")
+        """Whether the video's logits are a consensus of independent segments."""
+        return not self.stages
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that the network needs besides its towers'."""
+        return NETWORKS[self.network].stages
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether what stands above the towers reads their pooled features alone."""
+        return NETWORKS[self.network].pooled

@@ -1,13 +1,14 @@
 """Fields that become flags, and the checks that settings share."""
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import field
 from typing import Any
 
 from stfn_keras.errors import UserError
 
 
-def option(default: Any, help: str, choices: tuple = ()) -> Any:
+def option(default: Any, help: str, choices: Collection = ()) -> Any:
     """A dataclass field whose help text and choices its flag shows."""
     return field(default=default, metadata={"help": help, "choices": choices})
 

@@ -58,10 +58,16 @@ class Explainer:
         model: What it was built from.
 
     Raises:
-        UserError: Keras runs on another backend than TensorFlow.
+        UserError: Keras runs on another backend than TensorFlow; or the network
+            reads more of its towers than their pooled features.
     """
 
     def __init__(self, network: keras.Model, model: ModelConfig) -> None:
+        if not model.is_pooled:
+            raise UserError(
+                "heat maps are drawn where a tower pools its last maps, and the "
+                f"--network={model.network} has no such place"
+            )
         if keras.backend.backend() != "tensorflow":
             raise UserError(
                 "heat maps need KERAS_BACKEND=tensorflow, which opens runs of every "

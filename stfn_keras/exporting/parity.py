@@ -113,7 +113,8 @@ def signatures_apart(runtime: SavedModelRuntime, source: Source) -> float:
 
     Returns:
         The largest difference of scores from those of `serve_jpeg`, of
-        `serving_default` and of `fuse` on the `features` of each segment.
+        `serving_default` and, where there are such signatures, of `fuse` on the
+        `features` of each segment.
     """
     sizes = {stream: shape[1] for stream, shape in runtime.inputs.items()}
     bundle = next(iter(encoded_batches(source, segments=runtime.segments, batch=BATCH)))
@@ -121,12 +122,13 @@ def signatures_apart(runtime: SavedModelRuntime, source: Source) -> float:
     expected = signatures["serve_jpeg"](**encoded)["scores"]
     views = centre_views(encoded, sizes, source.pairs)
     found = [signatures["serving_default"](**views)["scores"]]
-    folded = {s: tf.reshape(v, [-1, *v.shape[2:]]) for s, v in views.items()}
-    features = {
-        name: tf.reshape(segments, [-1, runtime.segments, segments.shape[-1]])
-        for name, segments in signatures["features"](**folded).items()
-    }
-    found.append(signatures["fuse"](**features)["scores"])
+    if "fuse" in signatures:
+        folded = {s: tf.reshape(v, [-1, *v.shape[2:]]) for s, v in views.items()}
+        features = {
+            name: tf.reshape(segments, [-1, runtime.segments, segments.shape[-1]])
+            for name, segments in signatures["features"](**folded).items()
+        }
+        found.append(signatures["fuse"](**features)["scores"])
     return max(float(np.abs(scores - expected).max()) for scores in found)
 
 

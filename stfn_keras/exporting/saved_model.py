@@ -17,7 +17,8 @@ Signatures, T segments per video:
 - `fuse`: `rgb_features`, `flow_features` float32 (batch, T, features) -> `scores`,
   `logits`. So a live stream computes its newest segment alone.
 
-A network of one stream has that stream's inputs alone.
+A network of one stream has that stream's inputs alone. One that reads more of its
+towers than their pooled features has no `features` and no `fuse`.
 """
 
 from collections.abc import Callable, Sequence
@@ -71,9 +72,10 @@ class ServingModule(tf.Module):
         self._functions = {
             "serving_default": default,
             "serve_jpeg": self._serve_jpeg(default, labels),
-            "features": self._features(network),
-            "fuse": _fuse(network),
         }
+        if _is_apart(network):
+            self._functions["features"] = self._features(network)
+            self._functions["fuse"] = _fuse(network)
 
     def _serve_jpeg(
         self, classify: tf.types.experimental.ConcreteFunction, labels: Sequence[str]
@@ -116,6 +118,17 @@ class ServingModule(tf.Module):
     def save(self, folder: Path) -> None:
         """Write the SavedModel with all signatures."""
         tf.saved_model.save(self, str(folder), signatures=dict(self._functions))
+
+
+def _is_apart(network: keras.Model) -> bool:
+    """Whether each tower gives a vector a segment, which is all that leaves it."""
+    wrappers = [layer for layer in network.layers if layer.name.endswith("_features")]
+    vectors = [
+        layer
+        for layer in wrappers
+        if isinstance(layer.output, keras.KerasTensor) and len(layer.output.shape) == 3
+    ]
+    return len(vectors) == len(network.input)
 
 
 def _fuse(network: keras.Model) -> tf.types.experimental.ConcreteFunction:

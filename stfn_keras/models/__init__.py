@@ -14,11 +14,19 @@ from stfn_keras.models.activations import activation_bytes
 from stfn_keras.models.fusion import SpatioTemporalFusion
 from stfn_keras.models.logits_fusion import LogitsFusion
 from stfn_keras.models.modality_dropout import ModalityDropout
-from stfn_keras.models.network import build, build_head, endpoints
+from stfn_keras.models.network import (
+    build,
+    build_head,
+    endpoints,
+    initialise,
+    take_towers,
+    tower_layers,
+)
 from stfn_keras.models.preprocessing import Preprocess
 from stfn_keras.models.recompute import recompute_towers
 from stfn_keras.models.res_inception import TemporalResInception
 from stfn_keras.models.segment_attention import SegmentAttention
+from stfn_keras.models.segment_consensus import SegmentConsensus
 from stfn_keras.models.segment_position import SegmentPosition
 from stfn_keras.models.synchronized import synchronize_batchnorm
 from stfn_keras.models.temporal_mlp import TemporalMLP
@@ -47,6 +55,7 @@ __all__ = [
     "SegmentAttention",
     "SegmentPosition",
     "SpatioTemporalFusion",
+    "SegmentConsensus",
     "TemporalMLP",
     "TemporalResInception",
     "TimeDistributed",
@@ -58,6 +67,7 @@ __all__ = [
     "endpoints",
     "feature_size",
     "freeze",
+    "initialise",
     "input_channels",
     "input_size",
     "leaves",
@@ -65,5 +75,7 @@ __all__ = [
     "recompute_towers",
     "set_batchnorm_momentum",
     "synchronize_batchnorm",
+    "take_towers",
+    "tower_layers",
     "weighted_layers",
 ]

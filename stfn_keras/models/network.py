@@ -1,35 +1,36 @@
-"""The networks: STFN and the poster's baselines, from pixels or from features.
+"""A network by its name: from pixels, or above its towers from their features.
 
 model = build(ModelConfig(tower="tiny"), classes=10)
 model({"rgb": ..., "flow": ...})["scores"]  # (batch, 10)
 
-Inputs are uint8; all scaling happens inside the towers.
+Inputs are uint8; all scaling happens inside the towers. `config/networks.py` names the
+module that builds a network. It holds
 
-The networks of independent segments (`spatial`, `temporal`, `late_fusion`) have no
-temporal part: they ignore `temporal`, `zero_init`, `feature_norm`, `position`,
-`aggregate` and `modality_dropout`, since a fusion network's towers are trained as such
-networks from the same configuration. `late_fusion` heeds `combination`.
+- `build(config, classes)`;
+- `build_head(config, classes, features)`, where what stands above the towers reads
+  their pooled features alone;
+- `take_towers(network, towers)`, where trained towers are not found by the layers'
+  names alone;
+- `tower_layers(network, stream)`, where the towers are linked layer by layer;
+- `initialise(network, batches, seed)`, where new layers start from what the towers see.
+
+A tower that is used whole is the layer `rgb_features` or `flow_features`. Where towers
+are linked layer by layer, each of their layers is named `rgb_` or `flow_` and its name
+in the tower.
 """
 
+import importlib
+from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
 import keras
 
-from stfn_keras.config import ModelConfig
-from stfn_keras.models.fusion import MERGES, MODULES, SpatioTemporalFusion
-from stfn_keras.models.logits_fusion import LogitsFusion
-from stfn_keras.models.modality_dropout import ModalityDropout
-from stfn_keras.models.segment_attention import SegmentAttention
-from stfn_keras.models.segment_position import SegmentPosition
-from stfn_keras.models.time_distributed import TimeDistributed
-from stfn_keras.models.towers import build_tower, input_channels, input_size
-
-Tensors = dict[str, Any]
-POOLINGS: dict[str, Any] = {
-    "mean": keras.layers.GlobalAveragePooling1D,
-    "max": keras.layers.GlobalMaxPooling1D,
-    "attention": SegmentAttention,
-}
+from stfn_keras.config import NETWORKS, ModelConfig
+from stfn_keras.errors import UserError
+from stfn_keras.models.fusion import SpatioTemporalFusion
+from stfn_keras.models.weight_files import weighted_layers
+from stfn_keras.models.weights import copy_by_name
 
 
 def build(config: ModelConfig, classes: int) -> keras.Model:
@@ -48,20 +49,10 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
         where each stream has a classifier of its own.
 
     Raises:
-        UserError: The tower cannot take an input of the configured size.
+        UserError: The tower cannot take an input of the configured size, or is not
+            one that the network can be built of.
     """
-    inputs, features = {}, {}
-    for stream in config.streams:
-        size, channels = input_size(config, stream), input_channels(config, stream)
-        inputs[stream] = keras.Input(
-            (config.segments, size, size, channels), dtype="uint8", name=stream
-        )
-        # In mixed precision the layers inside have their own type; features have not.
-        features[stream] = TimeDistributed(
-            build_tower(config, stream), dtype="float32", name=f"{stream}_features"
-        )(inputs[stream])  # (batch, segments, features)
-    outputs = _classify(config, classes, features)
-    return keras.Model(inputs, outputs, name=config.network)
+    return _module(config).build(config, classes)
 
 
 def build_head(config: ModelConfig, classes: int, features: int) -> keras.Model:
@@ -78,14 +69,74 @@ def build_head(config: ModelConfig, classes: int, features: int) -> keras.Model:
         A functional model. Its inputs are a dictionary of `rgb_features` and
         `flow_features`, float32 `(batch, segments, features)`, as far as the
         network reads them; its outputs are those of `build`.
+
+    Raises:
+        UserError: The network reads more of its towers than their pooled features.
     """
-    tensors = {
-        stream: keras.Input((config.segments, features), name=f"{stream}_features")
-        for stream in config.streams
-    }
-    inputs = {f"{stream}_features": tensor for stream, tensor in tensors.items()}
-    outputs = _classify(config, classes, tensors)
-    return keras.Model(inputs, outputs, name=f"{config.network}_head")
+    if not NETWORKS[config.network].pooled:
+        known = ", ".join(name for name, entry in NETWORKS.items() if entry.pooled)
+        raise UserError(
+            "expected a network above pooled features, which can be taken apart from "
+            f"its towers: {known}. Received: --network={config.network}"
+        )
+    return _module(config).build_head(config, classes, features)
+
+
+def take_towers(
+    config: ModelConfig, network: keras.Model, towers: Mapping[str, keras.Model]
+) -> None:
+    """Start a network from trained towers.
+
+    Args:
+        config: What the network was built from.
+        network: From `build`.
+        towers: By stream, the `spatial` or `temporal` network that trained it.
+
+    Raises:
+        UserError: Layers of one name have other shapes.
+    """
+    if take := getattr(_module(config), "take_towers", None):
+        take(network, towers)
+        return
+    for tower in towers.values():
+        copy_by_name(tower, network)
+
+
+def tower_layers(
+    config: ModelConfig, network: keras.Model, stream: str
+) -> list[keras.layers.Layer]:
+    """The layers of a stream's tower that have weights, from its input on.
+
+    Args:
+        config: What the network was built from.
+        network: From `build`.
+        stream: `rgb` or `flow`.
+    """
+    if layers := getattr(_module(config), "tower_layers", None):
+        return layers(network, stream)
+    return weighted_layers(network.get_layer(f"{stream}_features").layer)
+
+
+def initialise(
+    config: ModelConfig,
+    network: keras.Model,
+    batches: Iterable[Mapping[str, Any]],
+    seed: int,
+) -> None:
+    """Start the new layers from what trained towers see, where a network asks for it.
+
+    Args:
+        config: What the network was built from.
+        network: From `build`, its towers trained.
+        batches: Inputs of training videos, as `build` takes them; read as far as
+            they are needed, or not at all.
+        seed: Of what is drawn from them.
+
+    Raises:
+        UserError: A library that it needs is not installed.
+    """
+    if start := getattr(_module(config), "initialise", None):
+        start(network, batches, seed)
 
 
 def endpoints(model: keras.Model) -> dict[str, keras.KerasTensor]:
@@ -111,71 +162,5 @@ def endpoints(model: keras.Model) -> dict[str, keras.KerasTensor]:
     return points
 
 
-def _classify(config: ModelConfig, classes: int, features: Tensors) -> Tensors:
-    """Build everything above the towers: fusion over time, classifiers, scores."""
-    streams = dict(features)
-    if not config.is_consensus:
-        streams = _dynamics(config, features)
-
-    heads = {stream: _head(config, classes, x, stream) for stream, x in streams.items()}
-    outputs = {}
-    if len(heads) == 2:
-        fusion = LogitsFusion(
-            config.flow_weight, config.combination, dtype="float32", name="logits"
-        )
-        logits = fusion([heads["rgb"], heads["flow"]])
-        outputs = {f"{stream}_logits": head for stream, head in heads.items()}
-    else:
-        (head,) = heads.values()
-        logits = keras.layers.Identity(dtype="float32", name="logits")(head)
-    scores = keras.layers.Softmax(dtype="float32", name="scores")(logits)
-    return {"logits": logits, "scores": scores, **outputs}
-
-
-def _dynamics(config: ModelConfig, features: Tensors) -> Tensors:
-    """Build the temporal part: (batch, segments, features) each, in and out."""
-    module, options = MODULES[config.temporal], (config.width, config.zero_init)
-    x = {
-        stream: module(*options, name=f"{stream}_dynamics")(tensor)
-        for stream, tensor in _placed(config, features).items()
-    }
-    pair = [x["rgb"], x["flow"]]
-    if config.network == "feature_fusion":
-        return {"fused": MERGES[config.fusion](name="fused")(pair)}
-    for block in range(1, config.blocks + 1):
-        pair = SpatioTemporalFusion(
-            config.direction,
-            config.fusion,
-            config.residual,
-            config.width,
-            config.temporal,
-            config.zero_init,
-            name=f"fusion_{block}",
-        )(pair)
-    return {"rgb": pair[0], "flow": pair[1]}
-
-
-def _placed(config: ModelConfig, features: Tensors) -> Tensors:
-    """Build what stands before the temporal part, each as far as it is asked for."""
-    x = dict(features)
-    for stream in x:
-        if config.feature_norm == "layer":
-            norm = keras.layers.LayerNormalization(name=f"{stream}_norm")
-            x[stream] = norm(x[stream])
-        if config.position:
-            x[stream] = SegmentPosition(name=f"{stream}_position")(x[stream])
-    if config.modality_dropout:
-        layer = ModalityDropout(config.modality_dropout, name="modality_dropout")
-        x["rgb"], x["flow"] = layer([x["rgb"], x["flow"]])
-    return x
-
-
-def _head(config: ModelConfig, classes: int, x: Any, name: str) -> keras.KerasTensor:
-    """Build pooling over time, dropout and classifier: (batch, classes), float32."""
-    aggregate = "mean" if config.is_consensus else config.aggregate
-    pooled = POOLINGS[aggregate](dtype="float32", name=f"{name}_pooled")
-    dropout = keras.layers.Dropout(
-        config.dropout, dtype="float32", name=f"{name}_dropout"
-    )
-    classifier = keras.layers.Dense(classes, dtype="float32", name=f"{name}_logits")
-    return classifier(dropout(pooled(x)))
+def _module(config: ModelConfig) -> ModuleType:
+    return importlib.import_module(NETWORKS[config.network].module)

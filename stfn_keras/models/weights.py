@@ -6,6 +6,7 @@ freeze(tower, fraction=0.5, partial_batchnorm=True)
 Every check comes before the first change, so an error leaves a model as it was.
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,18 @@ def copy_by_name(source: keras.Model, target: keras.Model) -> list[str]:
     return [layer.name for layer in shared]
 
 
-def freeze(tower: keras.Model, fraction: float, partial_batchnorm: bool) -> None:
+def freeze(
+    tower: keras.Model | Sequence[keras.layers.Layer],
+    fraction: float,
+    partial_batchnorm: bool,
+) -> None:
     """Set which layers of a tower are trained; earlier calls are forgotten.
 
     A frozen batch normalisation also keeps its statistics, as in Keras.
 
     Args:
-        tower: From `build_tower`; it may already be part of a network.
+        tower: From `build_tower`; it may already be part of a network. Or its layers
+            with weights, from its input on, as of `tower_layers`.
         fraction: How much of the tower stays as it is, 0 to 1, counted in layers
             with weights from the input on and rounded to whole layers.
         partial_batchnorm: Freeze every batch normalisation but the first (T: TSN).
@@ -102,11 +108,12 @@ def freeze(tower: keras.Model, fraction: float, partial_batchnorm: bool) -> None
         raise UserError(
             f"The fraction of a tower to freeze must be 0 to 1. Received: {fraction}"
         )
-    tower.trainable = True
+    layers = list(tower) if isinstance(tower, Sequence) else weighted_layers(tower)
+    if isinstance(tower, keras.Model):
+        tower.trainable = True
     # Keras hands a model's flag on to its layers only where the flag changes.
-    for layer in tower.layers:
+    for layer in tower.layers if isinstance(tower, keras.Model) else tower:
         layer.trainable = True
-    layers = weighted_layers(tower)
     for layer in layers[: round(fraction * len(layers))]:
         layer.trainable = False
     if partial_batchnorm:
@@ -119,13 +126,15 @@ def freeze(tower: keras.Model, fraction: float, partial_batchnorm: bool) -> None
             layer.trainable = False
 
 
-def set_batchnorm_momentum(tower: keras.Model, momentum: float) -> None:
+def set_batchnorm_momentum(
+    layers: Iterable[keras.layers.Layer], momentum: float
+) -> None:
     """Set the momentum of the batch normalisations that are trained; 0 leaves it.
 
     Keras' towers have 0.99: after 200 steps a seventh of the statistics is still that
     of the images which the weights came from.
     """
-    for layer in tower.layers if momentum else ():
+    for layer in layers if momentum else ():
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
             layer.momentum = momentum
 

@@ -16,9 +16,7 @@ SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs")
 
 def needed_stages(model: ModelConfig) -> tuple[str, ...]:
     """The stages without which the network is not whole."""
-    if model.is_consensus:
-        return model.streams
-    return (*model.streams, "fusion")
+    return (*model.streams, *model.stages)
 
 
 def check_settings(
@@ -75,10 +73,11 @@ def check_stages(
     Raises:
         UserError: Names the missing stage.
     """
-    if model.is_consensus and asked == ("fusion",):
+    if "fusion" not in model.stages and asked == ("fusion",):
         raise UserError(f"--network={model.network} has no fusion stage to train")
     for name in asked:
-        needed = {"fusion": model.streams, "end_to_end": needed_stages(model)}
+        before_last = [stage for stage in needed_stages(model) if stage != "end_to_end"]
+        needed = {"fusion": model.streams, "end_to_end": tuple(before_last)}
         for before in needed.get(name, ()):
             is_tower = before in model.streams
             folder = towers_from if is_tower and towers_from else out

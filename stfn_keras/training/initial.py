@@ -157,10 +157,9 @@ class Initial:
                 f"--network={self.model.network}): give a source with both, or a "
                 "--network of its stream"
             )
-        if not model.is_consensus:  # what a stage that comes last would find too late
-            size = models.feature_size(model)
-            source = models.build_head(self.model, len(self.labels), size)
-            target = models.build_head(model, len(self.classes), size)
+        if "fusion" in model.stages:  # what a late stage would find too late
+            source = _upper(self.model, len(self.labels))
+            target = _upper(model, len(self.classes))
             self._pairs(source, target, "fusion")
 
     def _pairs(
@@ -168,6 +167,8 @@ class Initial:
     ) -> dict[str, tuple[keras.layers.Layer, keras.layers.Layer | None]]:
         """Each layer of the target and its counterpart, None where it starts new."""
         theirs, ours = _all_leaves(source), _all_leaves(target)
+        if stage == "fusion":  # towers have their own stages
+            ours = {path: x for path, x in ours.items() if "_features/" not in path}
         without_time = stage == "fusion" and self.model.is_consensus
         pairs: dict[str, tuple] = {}
         for path, layer in ours.items():
@@ -193,6 +194,13 @@ class Initial:
                 )
             pairs[path] = (layer, theirs[path])
         return pairs
+
+
+def _upper(model: ModelConfig, classes: int) -> keras.Model:
+    """The network above the towers; all of it where it cannot be taken apart."""
+    if model.is_pooled:
+        return models.build_head(model, classes, models.feature_size(model))
+    return models.build(model, classes)
 
 
 def _all_leaves(model: keras.Model) -> dict[str, keras.layers.Layer]:

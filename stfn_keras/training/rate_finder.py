@@ -26,7 +26,7 @@ from stfn_keras.data.manifest import DEFAULT_VERIFY, Manifest, VerifyConfig
 from stfn_keras.data.remote import location_of
 from stfn_keras.data.source import naming_damage
 from stfn_keras.errors import UserError
-from stfn_keras.training import stages
+from stfn_keras.training import stages, whole
 from stfn_keras.training.checks import check_settings, towers_run
 from stfn_keras.training.engines.engine import Engine
 from stfn_keras.training.history import short_rate
@@ -179,8 +179,10 @@ def find_rate(
         )  # fmt: skip
         work = Work(run, data, manifest, towers_run(run), initial)
         keras.utils.set_random_seed(training.seed)
-        if stage == "fusion":
+        if stage == "fusion" and model.is_pooled:
             stages.train_fusion(work, fit)
+        elif stage == "fusion":
+            whole.train_upper(work, fit)
         else:
             stages.train_tower(work, stage, fit)
     write(found[0], stage, out)
@@ -188,7 +190,8 @@ def find_rate(
 
 
 def _check_stage(model: ModelConfig, stage: str, towers_from: Path | None) -> None:
-    has = model.streams if model.is_consensus else (*model.streams, "fusion")
+    upper = tuple(name for name in model.stages if name != "end_to_end")
+    has = (*model.streams, *upper)
     if stage not in has:
         raise UserError(
             f"--network={model.network} has the stages {', '.join(has)}. "

@@ -1,8 +1,10 @@
-"""The stages of a run: each tower, the fusion on cached features, end to end.
+"""The stages that give a network's parts: each tower, and the fusion on features.
 
 rgb tower --+
 +--> cached features --> fusion network --> (end to end)
 flow tower -+
+
+`training/whole.py` has those that train a whole network on pixels.
 """
 
 import dataclasses
@@ -17,6 +19,7 @@ from stfn_keras import models
 from stfn_keras.config import PixelStageConfig
 from stfn_keras.data import pipeline
 from stfn_keras.data.share import Share
+from stfn_keras.errors import UserError
 from stfn_keras.training import features
 from stfn_keras.training.checkpoint import load_weights
 from stfn_keras.training.engines.engine import chief_first
@@ -42,8 +45,12 @@ def fit_on_pixels(
     fit: Callable[..., None] = fit_stage,
 ) -> None:
     """Run a stage that reads snippets from the shards."""
-    if work.machine.recompute:
-        models.recompute_towers(network)
+    if work.machine.recompute and not models.recompute_towers(network):
+        raise UserError(
+            "--recompute needs towers that are used whole, and those of "
+            f"--network={work.run.model.network} are linked layer by layer: train it "
+            "without; --accumulate_steps saves memory too"
+        )
     with work.building():
         model = fitted_model(network, stage.stream_loss)
     targets = targets_for(model, work.classes, work.class_weights)
@@ -115,7 +122,7 @@ def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -
             models.load_tower_weights(tower, stream, run.model, source)
     config = run.training.tower_stage(stream)
     models.freeze(tower, config.frozen, config.partial_batchnorm)
-    models.set_batchnorm_momentum(tower, config.batchnorm_momentum)
+    models.set_batchnorm_momentum(tower.layers, config.batchnorm_momentum)
     if config.first_rate != 1.0:
         first = models.weighted_layers(tower)[0]
         factors = {v.path: config.first_rate for v in first.trainable_variables}
@@ -262,51 +269,3 @@ def fusion_network(run: Run) -> keras.Model:
     )
     size = models.feature_size(run.model)
     return models.build_head(config, len(run.labels), size)
-
-
-def assemble(work: Work) -> keras.Model:
-    """The whole network with the weights of its finished stages.
-
-    Raises:
-        UserError: A stage that it needs is not finished, or the fusion was trained
-            on other towers.
-    """
-    run = work.run
-    whole = models.build(run.model, work.classes)
-    networks, digests = trained_towers(work)
-    for network in networks.values():
-        models.copy_by_name(network, whole)
-    if not run.model.is_consensus:
-        work.checkpoints("fusion").begin(digests)
-        head = fusion_network(run)
-        load_result(work, "fusion", head)
-        models.copy_by_name(head, whole)
-    return whole
-
-
-def train_end_to_end(work: Work) -> None:
-    """Tune the assembled network, towers and all, on pixels (end to end: P)."""
-    stage = work.stage("end_to_end")
-    with work.building():
-        network = end_to_end_network(work)
-    if not stage.checkpoints.kept:
-        models.copy_by_name(assemble(work), network)
-    run = work.run
-    config, segments = run.training.end_to_end, run.model.segments
-    fit_on_pixels(work, stage, network, config, segments)
-
-
-def end_to_end_network(work: Work) -> keras.Model:
-    """The whole network with the dropout and freezing of its end-to-end stage."""
-    config = work.run.training.end_to_end
-    built = dataclasses.replace(
-        work.run.model,
-        dropout=config.dropout,
-        modality_dropout=work.run.training.modality_dropout,
-    )
-    network = models.build(built, work.classes)
-    for stream in work.run.model.streams:
-        tower = tower_of(network, stream)
-        models.freeze(tower, config.frozen, config.partial_batchnorm)
-        models.set_batchnorm_momentum(tower, config.batchnorm_momentum)
-    return network

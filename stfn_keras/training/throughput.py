@@ -35,7 +35,7 @@ from stfn_keras.data.share import WHOLE, Share
 from stfn_keras.data.source import naming_damage
 from stfn_keras.data.stream import SHARDS_AT_ONCE, records
 from stfn_keras.errors import UserError
-from stfn_keras.training import features, stages
+from stfn_keras.training import features, stages, whole
 from stfn_keras.training.bottleneck import Throughput
 from stfn_keras.training.checks import check_settings
 from stfn_keras.training.engines.engine import Engine
@@ -111,13 +111,13 @@ def measure_throughput(
         )  # fmt: skip
         work = Work(run, data, manifest, run, machine=machine)
         keras.utils.set_random_seed(training.seed)
-        make = _fusion_job if stage == "fusion" else _pixel_job
+        make = _fusion_job if stage == "fusion" and model.is_pooled else _pixel_job
         return _measured(make(work, stage), steps, seconds)
 
 
 def _check(model: ModelConfig, stage: str, steps: int, seconds: float) -> None:
-    fusion = () if model.is_consensus else ("fusion",)
-    has = (*model.streams, *fusion, "end_to_end")
+    upper = tuple(name for name in model.stages if name != "end_to_end")
+    has = (*model.streams, *upper, "end_to_end")
     if stage not in has:
         raise UserError(
             f"--network={model.network} has the stages {', '.join(has)}. "
@@ -137,10 +137,10 @@ def _pixel_job(work: Work, name: str) -> _Job:
     def fit(stage: Stage, model: keras.Model, batches: Any, *_: Any) -> None:
         found.append((stage, model, batches))
 
-    if name == "end_to_end":
+    if name in ("fusion", "end_to_end"):
         with work.building():
-            network = stages.end_to_end_network(work)
-        config = work.run.training.end_to_end
+            network = whole.pixel_network(work, name)
+        config = whole.pixel_config(work, name)
         stages.fit_on_pixels(
             work, work.stage(name), network, config, work.run.model.segments, fit
         )

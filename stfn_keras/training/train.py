@@ -22,7 +22,7 @@ from stfn_keras.data.manifest import DEFAULT_VERIFY, Manifest, VerifyConfig
 from stfn_keras.data.source import naming_damage
 from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, sha256, write_json
-from stfn_keras.training import stages
+from stfn_keras.training import stages, whole
 from stfn_keras.training.checkpoint import save_model
 from stfn_keras.training.checks import (
     check_settings,
@@ -127,17 +127,19 @@ def run_stage(work: Work, name: str) -> None:
     if name in ("rgb", "flow"):
         wanted = name in model.streams and work.towers_run is work.run
     else:
-        wanted = name == "end_to_end" or not model.is_consensus
+        wanted = name == "end_to_end" or name in model.stages
     if not wanted or work.checkpoints(name).finished:
         return
     # Weights and dropout of a stage depend on the seed alone, not on stages before.
     keras.utils.set_random_seed(work.run.training.seed)
     if name in ("rgb", "flow"):
         stages.train_tower(work, name)
-    elif name == "fusion":
+    elif name == "end_to_end":
+        whole.train_end_to_end(work)
+    elif model.is_pooled:
         stages.train_fusion(work)
     else:
-        stages.train_end_to_end(work)
+        whole.train_upper(work)
 
 
 def finish(work: Work) -> None:
@@ -156,9 +158,9 @@ def finish(work: Work) -> None:
         if same == (made_of, sha256(run.network_file)):
             return
     if "end_to_end" in finished:
-        network = stages.end_to_end_network(work)
+        network = whole.pixel_network(work, "end_to_end")
         stages.load_result(work, "end_to_end", network)
     else:
-        network = stages.assemble(work)
+        network = whole.assemble(work)
     digest = save_model(network, run.network_file)
     write_json(state, {"sha256": digest, "stages": made_of})

@@ -8,6 +8,7 @@ import pytest
 
 from stfn_keras.config import (
     AGGREGATES,
+    CONSENSUSES,
     DIRECTIONS,
     FUSIONS,
     NETWORKS,
@@ -32,6 +33,7 @@ OPTIONS = (
     + [{"feature_norm": "layer", "position": True, "network": "feature_fusion"}]
     + [{"aggregate": aggregate} for aggregate in AGGREGATES[1:]]
     + [{"combination": "softmax"}]
+    + [{"consensus": consensus, "network": "tsn"} for consensus in CONSENSUSES[1:]]
     + [{"combination": "softmax", "network": "late_fusion"}]
 )
 # What a network of independent segments has no place for.
@@ -65,7 +67,7 @@ def test_network(options, tmp_path):
     model = build(config, classes=5)
     outputs = model(videos(config))
     heads = {"logits", "scores"}
-    if config.network in ("stfn", "late_fusion"):
+    if len(config.streams) == 2 and config.network != "feature_fusion":
         heads |= {"rgb_logits", "flow_logits"}
     assert outputs.keys() == heads
     assert all(x.shape == (2, 5) for x in outputs.values())

@@ -17,7 +17,9 @@ from stfn_keras.training import stage, stages, state
 from stfn_keras.training import train as training
 from stfn_keras.training.objective import Sums
 from stfn_keras.training.train import train
+from stfn_keras.training.whole import assemble
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 FIELDS = {"rgb": "rgb", "flow": "flow_stage"}
 
 
@@ -118,12 +120,11 @@ def test_towers_from_takes_towers_and_cache(trained, dataset, tmp_path, monkeypa
 def test_end_to_end_starts_from_the_assembled_network(trained, dataset, tmp_path):
     still = PixelStageConfig(epochs=1, batch=4, rate=0.0, optimizer="sgd")
     config = small_training(
-        stages=("rgb", "flow", "fusion", "end_to_end"), end_to_end=still,
-        stream_loss=0.5,
-    )  # fmt: skip
-    run = train(dataset, tmp_path / "run", small_model(), config)
+        stages=("fusion", "end_to_end"), end_to_end=still, stream_loss=0.5
+    )
+    run = train(dataset, tmp_path / "run", small_model(), config, trained.folder)
     work = stages.Work(run, dataset, run.manifest()[1], run)
-    assembled = stages.assemble(work)
+    assembled = assemble(work)
     network = trained_network(run)
     for ours, theirs in zip(
         network.trainable_weights, assembled.trainable_weights, strict=True

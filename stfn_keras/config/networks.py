@@ -1,0 +1,56 @@
+"""The networks by name. A new one is a module that builds it, and a line here.
+
+NETWORKS["late_fusion"].streams  # ("rgb", "flow")
+
+A module has `build(config, classes)` and, where they are needed, `build_head`,
+`take_towers` and `initialise`: see `models/network.py`, which calls them.
+"""
+
+from dataclasses import dataclass
+
+ROOM = "stfn_keras.models.networks"
+POOLED = f"{ROOM}.pooled"
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is known of a network before it is built.
+
+    Attributes:
+        description: What it is, in a line, for `--list_networks`.
+        module: The module that builds it.
+        streams: The input streams that it reads.
+        stages: The stages that it needs besides its towers'. None: the video's
+            logits are a consensus of independent segments, which the towers alone
+            give. `fusion` trains what stands above the towers, which stay as they
+            are; `end_to_end` trains all of it.
+        pooled: Whether what stands above the towers reads their pooled features
+            alone, so that it can be trained and scored on cached ones.
+    """
+
+    description: str
+    module: str
+    streams: tuple[str, ...] = ("rgb", "flow")
+    stages: tuple[str, ...] = ("fusion",)
+    pooled: bool = True
+
+
+NETWORKS = {
+    "stfn": Network(
+        "the Spatio-Temporal Fusion Network of the poster (ACCV, 2018)", POOLED
+    ),
+    "spatial": Network("the RGB tower alone, segments averaged", POOLED, ("rgb",), ()),
+    "temporal": Network("the flow tower alone, the same", POOLED, ("flow",), ()),
+    "late_fusion": Network("mean of both towers' classifiers", POOLED, stages=()),
+    "feature_fusion": Network("STFN's ablation with one fused stream", POOLED),
+    "two_stream": Network(
+        "Two-stream ConvNets (Simonyan and Zisserman, 2014): with --pairs=10",
+        POOLED,
+        stages=(),
+    ),
+    "tsn": Network(
+        "Temporal Segment Networks (Wang et al., 2018): with --consensus",
+        POOLED,
+        stages=(),
+    ),
+}

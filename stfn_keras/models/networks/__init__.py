@@ -1,0 +1,1 @@
+"""A module for each network, or for a family of them."""
