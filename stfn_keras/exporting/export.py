@@ -9,6 +9,7 @@ from pathlib import Path
 import stfn_keras
 from stfn_keras.data.manifest import DEFAULT_VERIFY, VerifyConfig
 from stfn_keras.evaluation.scoring import trained_network
+from stfn_keras.exporting.guards import check_servable
 from stfn_keras.exporting.made_up import frame_size
 from stfn_keras.exporting.options import DEFAULT_EXPORT, ExportConfig
 from stfn_keras.exporting.parity import read_reference
@@ -47,13 +48,16 @@ def export(
         The folder of the new version.
 
     Raises:
-        UserError: The folder is not ours, the data are not the run's, a format's
+        UserError: The folder is not ours, the run's own videos are larger than a server
+            decodes, the data are not the run's, a format's
             packages are missing, or the SavedModel's scores differ from the
             evaluation's; nothing is published then.
     """
     folder = name / str(next_version(name))
     for wanted in config.formats:
         require(wanted)
+    size = frame_size(run.preprocessing["size"], wide=True)
+    check_servable(run.model, *size)
     network = trained_network(run)
     sizes = input_sizes(network)
     with (
@@ -75,7 +79,6 @@ def export(
         extra = aside / EXTRA
         write_text(extra / "labels.txt", "\n".join(run.labels) + "\n")
         write_json(extra / "parity.json", prover.parity)
-        size = frame_size(run.preprocessing["size"], wide=True)
         write_warmup(extra / WARMUP, loaded.signatures, name.name, *size)
         described = _described(run, module.inputs, list(prover.runtimes))
         write_json(extra / CONFIG, {**described, "sha256": digests(aside)})

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
+from stfn_keras.config import ModelConfig
+from stfn_keras.errors import UserError
 from stfn_keras.video.image import BLOCK, padded
 
 MAX_PIXELS = 4096 * 4096  # of one encoded image: a small JPEG can decode to gigabytes
@@ -101,6 +103,31 @@ def guarded_jpegs(encoded: Mapping[str, tf.Tensor], pairs: int) -> Tensors:
             )
         )  # fmt: skip
     return _after(checks, encoded)
+
+
+def check_servable(model: ModelConfig, height: int, width: int) -> None:
+    """Refuse a network whose own videos its `serve_jpeg` would refuse.
+
+    Args:
+        model: What it was built from.
+        height: Of its data's frames, in pixels.
+        width: Likewise.
+
+    Raises:
+        UserError: Says by how much they are too large.
+    """
+    tile = padded(height) * padded(width)
+    each = {"rgb": height * width, "flow": 2 * model.pairs * tile}
+    for stream in model.streams:
+        found, most = model.segments * each[stream], MAX_VIDEO_PIXELS[f"{stream}_jpeg"]
+        if found > most:
+            raise UserError(
+                f"expected at most {most} pixels of {stream} a video, which a server "
+                f"decodes at once. Received {found}: {model.segments} segments of "
+                f"{width}x{height} pixels"
+                + (f" and {model.pairs} flow pairs" if stream == "flow" else "")
+                + ". Train with fewer --segments, or on data of a smaller --size"
+            )
 
 
 def _sides(jpegs: tf.Tensor, name: str) -> tf.Tensor:

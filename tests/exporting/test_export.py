@@ -12,7 +12,7 @@ from stfn_keras.data.source import open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import score_run
 from stfn_keras.evaluation.scores import softmax
-from stfn_keras.exporting import saved_model
+from stfn_keras.exporting import guards, saved_model
 from stfn_keras.exporting.export import export
 from stfn_keras.exporting.parity import jpeg_inputs
 from stfn_keras.files import sha256
@@ -52,6 +52,15 @@ def test_serving_default_takes_uint8_and_any_batch(exported):
         np.testing.assert_allclose(
             alone["scores"][0], together["scores"][row], atol=1e-5
         )
+
+
+def test_a_network_that_would_refuse_its_own_videos_is_not_exported(
+    trained, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(guards.MAX_VIDEO_PIXELS, "flow_jpeg", 1000)
+    with pytest.raises(UserError, match="at most 1000 pixels of flow.*3 segments"):
+        export(trained, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_what_the_folder_holds(exported, trained):
