@@ -39,8 +39,8 @@ def test_the_page_adds_a_network(added):
     assert found["scores"].shape == (2, 4)
 
     head = build_head(config, 4, 128)
-    copied = copy_by_name(network, head)
-    assert copied == ["rgb_logits", "flow_logits"]
+    copied = sorted(copy_by_name(network, head))
+    assert copied == ["flow_logits", "rgb_logits"]
     features = random.normal(size=(1, 3, 128)).astype("float32")
     inputs = {"rgb_features": features, "flow_features": features}
     steps = np.abs(np.diff(features, axis=1, prepend=0)).max(axis=1)
