@@ -29,8 +29,13 @@ def define_flags() -> None:
         "video brought to length 1",
     )  # fmt: skip
     absl_flags.DEFINE_bool("search", False, "find the weights on validation videos")
+    absl_flags.DEFINE_bool(
+        "svm", False, "fit a linear SVM on the stacked scores of validation videos"
+    )
     absl_flags.DEFINE_multi_string(
-        "validation", [], "with --search: validation scores, once for each, in order"
+        "validation",
+        [],
+        "with --search or --svm: validation scores, once for each, in order",
     )
     absl_flags.DEFINE_integer("seed", 0, "which runs of a folder with several seeds")
     absl_flags.DEFINE_string(
@@ -47,16 +52,18 @@ def main(argv: Sequence[str]) -> None:
     values = absl_flags.FLAGS
     if len(argv) < 2:
         raise UserError("name what is fused: evaluate.py fuse A/scores.npz B.csv ...")
-    if values.search and values.weights:
-        raise UserError("--search finds the weights. Received: --weights too")
-    if values.validation and not values.search:
-        raise UserError("--validation is for --search. Received: no --search")
+    learned = _learned()
+    if learned and values.weights:
+        raise UserError(f"{learned} finds the weights. Received: --weights too")
+    if values.validation and not learned:
+        raise UserError("--validation is for --search or --svm. Received: neither")
     entries = [Entry.read(text, values.seed) for text in argv[1:]]
     found = fuse_splits(
         entries,
         values.on,
         _weights(values.weights, len(entries)),
         _validation(argv[1:]),
+        values.svm,
     )
     if values.out:
         _save(found.scores, Path(values.out))
@@ -72,12 +79,20 @@ def _weights(given: Sequence[str], entries: int) -> tuple[float, ...]:
         ) from error
 
 
+def _learned() -> str:
+    """The flag that fuses by validation videos; empty where none is given."""
+    values = absl_flags.FLAGS
+    if values.search and values.svm:
+        raise UserError("expected --search or --svm. Received: both")
+    return "--search" * values.search + "--svm" * values.svm
+
+
 def _validation(names: Sequence[str]) -> list | None:
-    """The validation scores of `--search`; None without it."""
+    """The validation scores of `--search` or `--svm`; None without them."""
     from stfn_keras.evaluation.entries import VALIDATION, Entry
 
     values = absl_flags.FLAGS
-    if not values.search:
+    if not (learned := _learned()):
         return None
     given = values.validation
     if given and len(given) != len(names):
@@ -87,7 +102,7 @@ def _validation(names: Sequence[str]) -> list | None:
         )
     if not given and (files := [name for name in names if not Path(name).is_dir()]):
         raise UserError(
-            f"--search needs validation scores: {files[0]} is a file, so give "
+            f"{learned} needs validation scores: {files[0]} is a file, so give "
             "--validation=FILE, once for each entry"
         )
     return [Entry.read(name, values.seed, VALIDATION) for name in given or names]

@@ -15,6 +15,7 @@ from stfn_keras.evaluation.entries import Entry, align, check_splits, of_split
 from stfn_keras.evaluation.fusion import check_apart, fuse, normed, search
 from stfn_keras.evaluation.metrics import accuracies
 from stfn_keras.evaluation.scores import Scores
+from stfn_keras.evaluation.stacked_svm import svm_fused
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Fused:
     Attributes:
         names: What was fused.
         scores: Of each split.
-        weights: Of each split, their sum 1.
+        weights: Of each split, their sum 1; none where an SVM fuses.
         searched: Whether the weights were searched.
     """
 
@@ -56,8 +57,11 @@ class Fused:
         lines, found = [], self.flat()
         for split, scores in enumerate(self.scores, 1):
             prefix = f"split{split}_" if len(self.scores) > 1 else ""
-            for weight, name in zip(self.weights[split - 1], self.names, strict=True):
+            weights = self.weights[split - 1]
+            for weight, name in zip(weights, self.names, strict=bool(weights)):
                 lines.append(f"weight               {weight:.3f} {name}")
+            if not weights:
+                lines.append(f"fused by an SVM      {', '.join(self.names)}")
             lines.append(f"videos               {len(scores.label)}")
             for name, (low, high) in intervals(scores.label, scores.logits).items():
                 lines.append(
@@ -76,6 +80,7 @@ def fuse_splits(
     on: str,
     weights: Sequence[float],
     validation: Sequence[Entry] | None = None,
+    svm: bool = False,
 ) -> Fused:
     """Fuse every split.
 
@@ -85,6 +90,7 @@ def fuse_splits(
         weights: One for each entry; not used where they are searched.
         validation: The entries' scores of validation videos: each split's weights are
             those that are best on its own validation videos.
+        svm: Fit an SVM on the validation videos; neither `on` nor weights count.
 
     Raises:
         UserError: The entries do not fit each other (`align`), the weights do not fit
@@ -96,7 +102,8 @@ def fuse_splits(
             f"expected validation scores of {splits} split(s). Received: of "
             f"{len(validation[0].splits)}"
         )
-    scores, used = [], []
+    scores: list[Scores] = []
+    used: list[tuple[float, ...]] = []
     for split in range(splits):
         tested = align(of_split(entries, split))
         chosen = tuple(weights)
@@ -104,8 +111,12 @@ def fuse_splits(
             named = of_split(validation, split)
             for name, held in named.items():
                 check_apart(held, tested[0], name)
+            if svm:
+                scores.append(svm_fused(align(named), tested))
+                used.append(())
+                continue
             chosen = search(align(named), on)
         scores.append(fuse(tested, chosen, on))
         used.append(tuple(normed(chosen).tolist()))
     names = tuple(entry.name for entry in entries)
-    return Fused(names, tuple(scores), tuple(used), bool(validation))
+    return Fused(names, tuple(scores), tuple(used), bool(validation) and not svm)

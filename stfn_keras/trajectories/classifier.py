@@ -9,7 +9,7 @@ inner products are handed to the solver (T: LIBSVM's, hinge loss).
 import numpy as np
 
 from stfn_keras.errors import UserError
-from stfn_keras.trajectories.packages import require_sklearn
+from stfn_keras.extras import require_sklearn
 
 BLOCK = 512  # videos whose vectors are read at once
 
@@ -37,7 +37,7 @@ def decision_values(
     Raises:
         UserError: A class has no training video, or there is only one class.
     """
-    require_sklearn()
+    require_sklearn("the hand-crafted features")
     from sklearn.svm import SVC
 
     if len(classes) < 2:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stfn_keras.errors import UserError
-from stfn_keras.trajectories.packages import require_sklearn
+from stfn_keras.extras import require_sklearn
 
 CHUNK = 4096  # descriptors whose responsibilities are held at once
 LEAST_VARIANCE = 1e-6  # of a Gaussian in any direction (C)
@@ -140,7 +140,7 @@ def fit_codebook(
         UserError: scikit-learn is missing, or there are fewer descriptors than
             Gaussians.
     """
-    require_sklearn()
+    require_sklearn("the hand-crafted features")
     if len(sample) < max(clusters, 2):
         raise UserError(
             f"--clusters must not exceed the training descriptors, {len(sample)}. "

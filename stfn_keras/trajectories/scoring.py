@@ -28,7 +28,7 @@ from stfn_keras.trajectories.encoding import draw, encode
 from stfn_keras.trajectories.extraction import extract
 from stfn_keras.trajectories.extractor import dimensions
 from stfn_keras.trajectories.fisher import fit_codebook
-from stfn_keras.trajectories.packages import require_sklearn
+from stfn_keras.extras import require_sklearn
 from stfn_keras.trajectories.settings import EncodingConfig, ExtractionConfig
 from stfn_keras.trajectories.videos import SourceVideo, find_videos, of_role
 from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
@@ -69,7 +69,7 @@ def score_split(
             must be scored once), or no scikit-learn. Training videos that cannot be
             used are left out and listed.
     """
-    require_sklearn()
+    require_sklearn("the hand-crafted features")
     _check_out(out)
     videos = find_videos(data, folder)
     roles = {role: of_role(videos, split, role) for role in ("r", *FOLDERS)}

@@ -56,6 +56,7 @@ def test_text_names_what_it_counts(files):
         ([], "name what is fused"),
         (["A", "B", "--weights=1,2,3"], "--weights must be 2 numbers"),
         (["A", "B", "--search"], "is a file, so give --validation"),
+        (["A", "B", "--search", "--svm"], "expected --search or --svm"),
         (["A", "B", "--search", "--validation=A"], "once for each of the 2 entries"),
         (["A", "B", "--out=A"], "--out must be a new .npz file"),
     ],
