@@ -11,7 +11,7 @@ from stfn_keras.training.checkpoint import StageCheckpoints
 from stfn_keras.training.run import Run
 
 # What a run must share with the run whose towers it takes.
-SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs")
+SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs", "consensus", "top_k")
 
 
 def needed_stages(model: ModelConfig) -> tuple[str, ...]:
