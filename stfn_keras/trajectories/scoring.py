@@ -8,7 +8,7 @@ OUT holds `config.json`, `ledger.csv` with the videos that could not be used, an
 """
 
 import dataclasses
-import tempfile
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.report import check_report_folder, write_report
 from stfn_keras.evaluation.scores import Scores, shown_ids
+from stfn_keras.extras import require_sklearn
 from stfn_keras.files import read_json, shown, write_json
 from stfn_keras.trajectories.cache import DescriptorCache
 from stfn_keras.trajectories.classifier import decision_values
@@ -28,7 +29,6 @@ from stfn_keras.trajectories.encoding import draw, encode
 from stfn_keras.trajectories.extraction import extract
 from stfn_keras.trajectories.extractor import dimensions
 from stfn_keras.trajectories.fisher import fit_codebook
-from stfn_keras.extras import require_sklearn
 from stfn_keras.trajectories.settings import EncodingConfig, ExtractionConfig
 from stfn_keras.trajectories.videos import SourceVideo, find_videos, of_role
 from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
@@ -134,20 +134,23 @@ def _score(
     )
     labels = np.array([video.label for video in trained])
     scores = {}
-    with tempfile.TemporaryDirectory(dir=out, prefix="fisher-") as work:
-        known = encode(cache, codebook, trained, skips, Path(work, "r.npy"))
+    work = out / "fisher"
+    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+    work.mkdir()
+    try:
+        known = encode(cache, codebook, trained, skips, work / "r.npy")
         for role in FOLDERS:
             if not roles[role]:
                 continue
-            others = encode(
-                cache, codebook, roles[role], skips, Path(work, f"{role}.npy")
-            )
+            others = encode(cache, codebook, roles[role], skips, work / f"{role}.npy")
             scores[role] = Scores(
                 shown_ids(video.key for video in roles[role]),
                 np.array([video.label for video in roles[role]]),
                 decision_values(known, labels, others, classes, encoding.cost),
                 np.array(classes),
             )
+    finally:
+        shutil.rmtree(work)
     return scores
 
 
