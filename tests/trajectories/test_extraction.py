@@ -11,6 +11,7 @@ from trajectories import rendered
 
 from stfn_keras.data.ledger import Rejected
 from stfn_keras.errors import UserError
+from stfn_keras.files import aside_of
 from stfn_keras.trajectories.cache import DescriptorCache
 from stfn_keras.trajectories.extraction import extract
 from stfn_keras.trajectories.settings import ExtractionConfig
@@ -39,7 +40,11 @@ def run(data, videos, cache, describe=rendered.describe_video, workers=1):
 
 
 def contents(cache: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in sorted(cache.rglob("*.npy"))}
+    return {p.name: p.read_bytes() for p in whole(cache)}
+
+
+def whole(cache: Path) -> list[Path]:
+    return [p for p in sorted(cache.rglob("*.npy")) if ".partial" not in p.name]
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +79,15 @@ def test_a_killed_extraction_goes_on_to_equal_files(small, extracted, tmp_path):
         process.send_signal(signal.SIGKILL)
     left = contents(cache)
     assert 0 < len(left) < len(rendered.CLIPS)
-    partial = next(cache.rglob("*.npy")).with_name("cut.partial.npy")
-    partial.write_bytes(b"cut")
-    before = {p: p.stat().st_mtime_ns for p in cache.rglob("*.npy")}
+    before = {path: path.stat().st_mtime_ns for path in whole(cache)}
+    # As a kill in the middle of writing leaves it.
+    path = whole(cache)[0]
+    lost = next(name for name in contents(extracted) if name not in left)
+    aside_of(path.with_name(lost)).write_bytes(b"cut")
     assert run(*small, cache) == []
-    partial.unlink()
     assert contents(cache) == contents(extracted)
-    assert all(p.stat().st_mtime_ns == t for p, t in before.items() if p != partial)
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+    assert whole(cache) == sorted(cache.rglob("*.npy"))
 
 
 def test_a_video_that_crashes_its_process_costs_itself(small, tmp_path):

@@ -42,14 +42,14 @@ def score(small, out, encoding=ENCODING, split=1, cache=None):
         return settings
 
     with mock.patch.object(scoring, "write_report", scores_alone):
-        score_split(*small, out, split, EXTRACTION, encoding, cache, workers=2)
+        score_split(*small, out, split, EXTRACTION, encoding, cache)
     return Scores.load(out / "report" / "scores.npz")
 
 
 @pytest.fixture(scope="module")
 def idt(small, cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "idt"
-    score_split(*small, out, 1, EXTRACTION, ENCODING, cache, workers=2)
+    score_split(*small, out, 1, EXTRACTION, ENCODING, cache)
     return out
 
 
