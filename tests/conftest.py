@@ -1,6 +1,7 @@
 """Shared fixtures: small datasets, real data through STFN_REAL_DATA, parsed flags."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,33 @@ from absl import flags
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 flags.FLAGS.mark_as_parsed()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Files are given to the workers in the order below, not by their size."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Several workers begin with the files of slow tests, so that all end together."""
+    if not hasattr(config, "workerinput"):
+        return
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    counts = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, -counts[item.path], item.path))
+
+
+@pytest.fixture
+def no_pictures(monkeypatch) -> None:
+    """Trainings draw nothing, for tests of what they compute."""
+    from stfn_keras.training import history
+    from stfn_keras.training.board import StageBoard
+
+    monkeypatch.setattr(history, "draw", lambda *_: None)
+    monkeypatch.setattr(StageBoard, "pictures", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

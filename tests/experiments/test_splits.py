@@ -16,6 +16,8 @@ from stfn_keras.experiments import splits
 from stfn_keras.experiments.splits import as_markdown, summed_up, train_splits
 from stfn_keras.training.train import train
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture(scope="module")
 def two_splits(dataset, tmp_path_factory):
@@ -48,8 +50,13 @@ def one(two_splits):
 
 @pytest.mark.slow
 def test_every_split_and_seed_is_a_run(one, two_splits, tmp_path, monkeypatch):
-    arguments = (two_splits, tmp_path, small_model(blocks=0), small_training(),
-                 RepeatConfig((1, 2), seeds=2))  # fmt: skip
+    training = small_training()
+    shorter = {
+        name: dataclasses.replace(getattr(training, name), epochs=1)
+        for name in ("rgb", "flow_stage", "fusion")
+    }
+    arguments = (two_splits, tmp_path, small_model(blocks=0),
+                 small_training(**shorter), RepeatConfig((1, 2), seeds=2))  # fmt: skip
     summary = train_splits(one, *arguments)
     assert one.trained == [
         ("split1-seed0", None), ("split1-seed1", "split1-seed0"),

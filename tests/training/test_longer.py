@@ -16,6 +16,7 @@ from stfn_keras.training import stage, stages
 from stfn_keras.training.checks import check_settings
 from stfn_keras.training.train import train
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 PIXELS = TowerStageConfig(epochs=3, batch=4, rate=1e-2, segments=2, scales=(1.0,))
 
 

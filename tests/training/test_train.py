@@ -123,7 +123,7 @@ def test_end_to_end_starts_from_the_assembled_network(trained, dataset, tmp_path
         stages=("fusion", "end_to_end"), end_to_end=still, stream_loss=0.5
     )
     run = train(dataset, tmp_path / "run", small_model(), config, trained.folder)
-    work = stages.Work(run, dataset, run.manifest()[1], run)
+    work = stages.Work(run, dataset, run.manifest()[1], trained)
     assembled = assemble(work)
     network = trained_network(run)
     for ours, theirs in zip(
@@ -222,19 +222,19 @@ def test_what_cannot_work_is_refused_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def test_it_learns_what_both_streams_show(dataset, tmp_path):
-    """Colour and direction name the class, so a few epochs must find them."""
+def test_it_learns_what_the_frames_show(dataset, tmp_path):
+    """The colour names the class, so a few epochs must find it."""
     stage = TowerStageConfig(
-        epochs=12, batch=4, rate=1e-2, schedule="cosine", segments=2,
+        epochs=4, batch=4, rate=1e-2, schedule="cosine", segments=2,
         partial_batchnorm=False, dropout=0.0,
     )  # fmt: skip
     run = train(
         dataset, tmp_path / "run", small_model(),
-        small_training(rgb=stage, flow_stage=stage),
+        small_training(rgb=stage, stages=("rgb",)),
     )  # fmt: skip
     history = pd.read_csv(run.folder / "history.csv")
-    best = history.groupby("stage")["val_top1"].max()
-    assert best["rgb"] == 1.0
+    assert history["val_top1"].iloc[-1] == 1.0
+    assert history["loss"].iloc[-1] < 0.1
 
 
 def test_a_second_training_in_the_same_run_is_refused(trained, dataset):
