@@ -11,6 +11,7 @@ import sys
 import unittest.mock
 from pathlib import Path
 
+import forked
 import keras
 import numpy as np
 import pandas as pd
@@ -135,14 +136,15 @@ def stopped(steps):
 
 def child(script, backend="tensorflow", **environment):
     """What a process with devices of its own prints as JSON in its last line."""
-    path = os.pathsep.join([str(Path(__file__).parent), os.getcwd()])
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    if backend == keras.backend.backend():
+        done = forked.run("-c", script, **environment)
+    else:
+        path = os.pathsep.join([str(Path(__file__).parent), os.getcwd()])
+        names = {"KERAS_BACKEND": backend, "PYTHONPATH": path, **environment}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env={**os.environ, **names},
+            capture_output=True, text=True, timeout=400,
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 from absl import flags as absl_flags
+from forked import run
 
 from stfn_keras import flags
 from stfn_keras.config import (
@@ -61,10 +62,17 @@ def command(*arguments: str) -> subprocess.CompletedProcess:
     ],
 )
 def test_a_user_error_is_one_line_and_a_failure(arguments, message):
-    found = command(*arguments)
+    found = run(*arguments)
     assert found.returncode == 1
     assert found.stdout == ""
     assert re.fullmatch(rf"error: .*{re.escape(message)}.*\n", found.stderr)
+
+
+def test_a_user_error_is_the_same_in_a_new_process():
+    arguments = ("train.py", "--data", "nowhere", "--out", "x")
+    found, forked = command(*arguments), run(*arguments)
+    assert found.returncode == forked.returncode == 1
+    assert (found.stdout, found.stderr) == (forked.stdout, forked.stderr)
 
 
 def test_an_unknown_tower_names_those_there_are():

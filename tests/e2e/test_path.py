@@ -1,10 +1,15 @@
-"""The whole path through the command line, on a handful of rendered clips."""
+"""The whole path through the command line, on rendered and on real clips.
+
+Every command is a new process on rendered clips, and a fork on real ones.
+"""
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 
@@ -18,21 +23,31 @@ SMALL = [
 ]  # fmt: skip
 
 
-def run(*arguments: object) -> str:
-    """Run a command of the project; fail the test with its errors if it fails."""
-    found = subprocess.run(
+def in_new_process(*arguments: object) -> subprocess.CompletedProcess:
+    """Run a command of the project as users do."""
+    return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert found.returncode == 0, found.stderr[-2000:]
-    return found.stdout
+
+
+def succeeding(run: Callable) -> Callable[..., str]:
+    """The same, but it fails the test with the command's errors if that fails."""
+
+    def checked(*arguments: object) -> str:
+        found = run(*arguments)
+        assert found.returncode == 0, found.stderr[-2000:]
+        return found.stdout
+
+    return checked
 
 
 @pytest.mark.slow
 def test_from_videos_to_a_prediction(tmp_path):
+    run = succeeding(in_new_process)
     clips, data, out = tmp_path / "clips", tmp_path / "data", tmp_path / "run"
     run("-m", "data_prep", "demo-clips", "--out", clips, "--groups=3", "--clips=1")
     broken = clips / "videos" / "Spin" / "v_Spin_g01_c01.avi"
@@ -48,13 +63,13 @@ def test_from_videos_to_a_prediction(tmp_path):
     assert len(ledger) == 1
     assert "v_Spin_g01_c01" in ledger[0]
     run("-m", "data_prep", "verify", data)
-    check_journey(clips / "videos", data, out, tmp_path)
+    check_journey(run, clips / "videos", data, out, tmp_path)
 
 
 @pytest.mark.real
 @pytest.mark.slow
 def test_from_real_videos_to_a_prediction(real_data, tmp_path):
-    data = tmp_path / "data"
+    run, data = succeeding(forked.run), tmp_path / "data"
     run(
         "-m", "data_prep", "--videos", real_data / "UCF-101", "--protocol=ucf101",
         "--split_lists", real_data / "ucfTrainTestlist", "--out", data, "--flow=dis",
@@ -62,10 +77,12 @@ def test_from_real_videos_to_a_prediction(real_data, tmp_path):
     )  # fmt: skip
     manifest = json.loads((data / "manifest.json").read_text())
     assert manifest["videos"] == 24
-    check_journey(real_data / "UCF-101", data, tmp_path / "run", tmp_path)
+    check_journey(run, real_data / "UCF-101", data, tmp_path / "run", tmp_path)
 
 
-def check_journey(videos: Path, data: Path, out: Path, tmp_path: Path) -> None:
+def check_journey(
+    run: Callable[..., str], videos: Path, data: Path, out: Path, tmp_path: Path
+) -> None:
     """Train, evaluate, export; a raw file's scores are the evaluation's."""
     run("train.py", "--data", data, "--split=2", "--out", out, *SMALL)
     metrics = json.loads(run("evaluate.py", "--run", out, "--json"))

@@ -1,13 +1,10 @@
 """The command from a dataset to a table, towers included."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from forked import run
 
-ROOT = Path(__file__).parents[2]
 FLAGS = """
 --tower=tiny
 --rgb_weights=none
@@ -40,13 +37,11 @@ def test_an_ablation_without_towers_trains_them_first(dataset, tmp_path):
     (tmp_path / "grid.yaml").write_text(GRID)
     out = tmp_path / "out"
     command = [
-        sys.executable, "-m", "stfn_keras.experiments.ablate", f"--data={dataset}",
+        "-m", "stfn_keras.experiments.ablate", f"--data={dataset}",
         f"--flagfile={tmp_path / 'recipe.flags'}", f"--grid={tmp_path / 'grid.yaml'}",
         "--seeds=1", f"--out={out}",
     ]  # fmt: skip
-    found = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    found = run(*command)
     assert found.returncode == 0, found.stderr
     assert "| p | against |" in found.stdout
     assert (out / "towers-split1" / "checkpoints" / "flow" / "state.json").exists()
@@ -54,9 +49,6 @@ def test_an_ablation_without_towers_trains_them_first(dataset, tmp_path):
     fusion = json.loads(result.read_text())["settings"]["training"]["fusion"]
     assert fusion["epochs"] == 1  # the grid's base goes before the recipe,
     assert fusion["dropout"] == 0.1  # and that before what no flag said
-    again = subprocess.run(
-        command[:-1] + [f"--towers_from={out / 'towers-split1'}", f"--out={out}"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    again = run(*command, f"--towers_from={out / 'towers-split1'}")
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("(kept)") == 2

@@ -3,13 +3,12 @@
 import dataclasses
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import small_model, small_training
+from forked import run
 
 from stfn_keras.data import pipeline
 from stfn_keras.errors import UserError
@@ -22,7 +21,6 @@ from stfn_keras.training.publishing import publish
 from stfn_keras.training.train import train
 from stfn_keras.video.centre import centre_views
 
-ROOT = Path(__file__).parents[2]
 SIZES = {"rgb": 16, "flow": 16}
 
 
@@ -35,13 +33,6 @@ def parity_of(folder: Path) -> dict:
     return json.loads((folder / "assets.extra" / "parity.json").read_text())[
         "saved_model"
     ]
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
 
 
 def test_an_archive_is_exported_with_parity_on_made_up_videos(archive, tmp_path):
@@ -127,14 +118,14 @@ def test_a_network_of_flow_alone(trained, dataset, tmp_path):
 
 @pytest.mark.slow
 def test_the_commands_read_archives(archive, dataset, tmp_path):
-    made = command("export.py", "--run", str(archive), "--out", str(tmp_path / "m"))
+    made = run("export.py", "--run", str(archive), "--out", str(tmp_path / "m"))
     assert made.returncode == 0, made.stderr
     assert "on 8 made-up videos" in made.stdout
     assert "no accuracy measured" in made.stdout
-    without = command("evaluate.py", "--run", str(archive))
+    without = run("evaluate.py", "--run", str(archive))
     assert without.returncode == 1
     assert without.stderr.splitlines()[-1].endswith("where its data lie here")
-    found = command("evaluate.py", "--run", str(archive), "--data", str(dataset))
+    found = run("evaluate.py", "--run", str(archive), "--data", str(dataset))
     assert found.returncode == 0, found.stderr
     report = archive.with_name("stfn.zip.report")
     assert json.loads((report / "metrics.json").read_text())["videos"] == 5
@@ -143,11 +134,11 @@ def test_the_commands_read_archives(archive, dataset, tmp_path):
 @pytest.mark.slow
 def test_the_publish_command(trained, tmp_path):
     out = tmp_path / "stfn.zip"
-    made = command("-m", "stfn_keras.training.publish", str(trained.folder),
+    made = run("-m", "stfn_keras.training.publish", str(trained.folder),
                    f"--out={out}", "--license=MIT")  # fmt: skip
     assert made.returncode == 0, made.stderr
     assert f"published: {out}" in made.stdout
     assert "SHA-256: " in made.stdout
-    wrong = command("-m", "stfn_keras.training.publish")
+    wrong = run("-m", "stfn_keras.training.publish")
     assert wrong.returncode == 1
     assert wrong.stderr.splitlines()[-1].startswith("error: expected one run directory")

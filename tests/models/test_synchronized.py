@@ -1,10 +1,7 @@
 """Two devices with synchronised batch normalisation compute what one computes."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+from forked import run
 
 from stfn_keras import models
 from stfn_keras.config import ModelConfig
@@ -86,14 +83,7 @@ print("the same")
 
 @pytest.mark.slow
 def test_two_devices_equal_one():
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = run("-c", SCRIPT)
     assert done.returncode == 0, done.stderr
     assert "the same" in done.stdout
 

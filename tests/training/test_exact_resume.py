@@ -1,11 +1,9 @@
 """A deterministic training that is killed ends with the undisturbed one's weights."""
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import pandas as pd
 import pytest
 
@@ -60,22 +58,12 @@ train(data, out, small_model(), settings, machine=machine)
 
 
 def run(data: Path, out: Path, kill: str = "never:0", by: str = "SIGKILL"):
-    tests = Path(__file__).parents[1]
-    return subprocess.run(
-        [sys.executable, "-c", TRAINING, str(data), str(out), kill, by],
-        env={**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"},
-        cwd=out.parent,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return forked.run("-c", TRAINING, data, out, kill, by, cwd=out.parent)
 
 
 def digest(out: Path) -> str:
-    found = subprocess.run(
-        [sys.executable, "-m", "stfn_keras.training.digest", str(out)],
-        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    found = forked.run("-m", "stfn_keras.training.digest", out)
+    assert found.returncode == 0, found.stderr
     return found.stdout.strip()
 
 

@@ -1,9 +1,5 @@
 """The range test finds a known rate, stops at an explosion and leaves runs alone."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import cv2
 import keras
 import numpy as np
@@ -11,6 +7,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from conftest import small_model, small_training
+from forked import run
 
 from stfn_keras.config import MachineConfig, StageConfig
 from stfn_keras.data.share import WHOLE
@@ -20,8 +17,6 @@ from stfn_keras.training.engines.make import make_engine
 from stfn_keras.training.rate_curve import judged, write
 from stfn_keras.training.rate_finder import find_rate, range_test
 from stfn_keras.training.stage import Stage
-
-ROOT = Path(__file__).parents[2]
 
 
 def curve(noise=0.0, explodes=True):
@@ -222,11 +217,10 @@ def test_weights_to_start_from_are_checked_first(dataset, tmp_path):
 def test_the_command_reads_trains_flags_and_says_where_the_curve_is(dataset, tmp_path):
     flags = ["--tower=tiny", "--rgb_size=16", "--pairs=2", "--network=spatial",
              "--rgb_weights=none", "--rgb_batch=4", "--rgb_segments=2"]  # fmt: skip
-    found = subprocess.run(
-        [sys.executable, "-m", "stfn_keras.commands.find_rate", f"--data={dataset}",
-         f"--out={tmp_path}", "--stage=rgb", "--low=1e-5", "--high=1e-4", "--steps=10",
-         *flags],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+    found = run(
+        "-m", "stfn_keras.commands.find_rate", f"--data={dataset}",
+        f"--out={tmp_path}", "--stage=rgb", "--low=1e-5", "--high=1e-4", "--steps=10",
+        *flags,
     )  # fmt: skip
     assert (found.returncode, found.stderr) == (0, "")
     first, second = found.stdout.splitlines()

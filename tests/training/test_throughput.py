@@ -1,18 +1,15 @@
 """What binds a stage: four figures for every stage, and advice that follows them."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from conftest import small_model, small_training
+from forked import run
 
 from stfn_keras.errors import UserError
 from stfn_keras.training.bottleneck import Throughput
 from stfn_keras.training.throughput import measure_throughput
 
-ROOT = Path(__file__).parents[2]
 FIGURES = ("reading", "input", "step", "both")
 
 
@@ -28,11 +25,10 @@ def test_every_kind_of_stage_is_measured(dataset, stage):
 
 def test_the_command_prints_json_and_leaves_the_data_alone(dataset):
     before = sorted(dataset.iterdir())
-    done = subprocess.run(
-        [sys.executable, "-m", "stfn_keras.data.benchmark", f"--data={dataset}",
-         "--tower=tiny", "--rgb_size=16", "--flow_size=16", "--pairs=2", "--segments=3",
-         "--rgb_segments=2", "--rgb_batch=4", "--steps=2", "--seconds=0.1", "--json"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+    done = run(
+        "-m", "stfn_keras.data.benchmark", f"--data={dataset}", "--tower=tiny",
+        "--rgb_size=16", "--flow_size=16", "--pairs=2", "--segments=3",
+        "--rgb_segments=2", "--rgb_batch=4", "--steps=2", "--seconds=0.1", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -1,15 +1,13 @@
 """Two real workers on this machine: one's losses, a killed one, the restart."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 
 import pandas as pd
 import pytest
 from conftest import small_model, small_training
+from forked import Forked
 
 from stfn_keras.errors import UserError
 from stfn_keras.training.engines.tensorflow_engine import TensorFlowEngine
@@ -35,22 +33,20 @@ def free_ports(count):
     return ports
 
 
-def start(data, out, log, config=None, *more):
+def start(data, out, config=None, *more):
     """Start train.py; `config` is its TF_CONFIG."""
     strategy = "multi_worker" if config else "one_device"
-    environment = {**os.environ, "TF_CONFIG": json.dumps(config)} if config else None
-    command = [sys.executable, "train.py", "--data", data, "--out", out, *SETTINGS,
+    environment = {"TF_CONFIG": json.dumps(config)} if config else {}
+    command = ["train.py", "--data", data, "--out", out, *SETTINGS,
                f"--strategy={strategy}", *more]  # fmt: skip
-    with log.open("w") as file:
-        return subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+    return Forked(*command, **environment)
 
 
 def start_workers(data, out, *more):
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     return [
-        start(data, out, out.with_name(f"worker{index}.log"),
-              {"cluster": {"worker": addresses},
-               "task": {"type": "worker", "index": index}}, *more)
+        start(data, out, {"cluster": {"worker": addresses},
+                          "task": {"type": "worker", "index": index}}, *more)
         for index in range(2)
     ]  # fmt: skip
 
@@ -65,8 +61,8 @@ def until(found, seconds=240):
 @pytest.mark.slow
 def test_two_workers_are_one_and_a_killed_one_ends_the_other(dataset, tmp_path):
     alone, out = tmp_path / "alone", tmp_path / "out"
-    one = start(dataset, alone, tmp_path / "alone.log")
-    assert one.wait(500) == 0, (tmp_path / "alone.log").read_text()[-3000:]
+    one = start(dataset, alone)
+    assert one.wait(500) == 0, one.stderr[-3000:]
 
     workers = start_workers(dataset, out, "--checkpoint_seconds=0")
     try:
@@ -74,14 +70,13 @@ def test_two_workers_are_one_and_a_killed_one_ends_the_other(dataset, tmp_path):
         workers[1].kill()  # SIGKILL
         workers[1].wait()
         assert workers[0].wait(150) == 1
-        said = out.with_name("worker0.log").read_text()
+        said = workers[0].stderr
         assert said.count("another worker of this training ended") == 1, said[-3000:]
         assert "Traceback" not in said
 
         workers = start_workers(dataset, out, "--checkpoint_seconds=0")
-        for index, worker in enumerate(workers):
-            said = out.with_name(f"worker{index}.log")
-            assert worker.wait(500) == 0, said.read_text()[-3000:]
+        for worker in workers:
+            assert worker.wait(500) == 0, worker.stderr[-3000:]
     finally:
         for worker in workers:
             worker.kill()
