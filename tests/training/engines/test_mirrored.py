@@ -38,7 +38,6 @@ for name, first, second in (("out", ONE, MANY), ("in", MANY, ONE)):
     found[f"adamw {name}"] = fit(folder, second, **case).to_dict("list")
 
 rows("parts one", ONE, epochs=1, batchnorm=False)
-rows("parts split", ONE, epochs=1, batchnorm=False, accumulate_steps=2)
 rows("parts many", MANY, epochs=1, batchnorm=False, accumulate_steps=2)
 rows("dropout one", ONE, epochs=1, dropout=0.5)
 rows("dropout many", MANY, epochs=1, dropout=0.5)
@@ -52,7 +51,6 @@ def check(found):
     assert found["sgd one"]["loss"] != found["adamw one"]["loss"]
     for name in ("out", "in"):  # a checkpoint of either is continued by the other
         same(found["adamw one"], found[f"adamw {name}"])
-    same(found["parts one"], found["parts split"])
     same(found["parts one"], found["parts many"])
 
 
