@@ -2,6 +2,10 @@
 
 found = write_report(folder, scores, settings, strips)
 add_heat_maps(folder)  # after pictures were put into folder/heat
+add_formats(folder, {"onnx": {"MB": "62.57", "published": "yes"}})
+
+Heat maps, and the formats in `formats.json`, are shown again by a later evaluation of
+the same weights.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +38,7 @@ def write_report(
 
     Args:
         folder: The report directory; files of an earlier report are replaced, heat
-            maps of another network removed.
+            maps and exported formats of other weights removed.
         scores: Every test video's scores.
         settings: What the page and `metrics.json` say of how they came about.
         strips: Where frames of the most confused videos come from.
@@ -46,7 +50,7 @@ def write_report(
         UserError: The folder holds something else than a report.
     """
     check_report_folder(folder)
-    _forget_heat_maps(folder, settings)
+    _forget_others(folder, settings)
     found = {**figures_of(scores), **settings}
     scores.save(folder / "scores.npz")
     table, rows = metrics.per_class(scores), metrics.predictions(scores)
@@ -70,7 +74,7 @@ def write_report(
         sections.classes(table),
         sections.calibration(bins),
         sections.heat_maps(folder),
-        sections.formats(),
+        sections.formats(folder),
         sections.wrong(rows),
     ]
     title = f"Evaluation of {settings.get('network', 'a network')}"
@@ -117,17 +121,23 @@ def add_heat_maps(folder: Path) -> None:
     _replace(folder, sections.heat_maps(folder))
 
 
-def add_formats(folder: Path, parity: Mapping[str, Mapping[str, object]]) -> None:
-    """Show the table of exported formats in the report's page.
+def add_formats(folder: Path, rows: Mapping[str, Mapping[str, str]]) -> None:
+    """Show the table of exported formats in the report's page, and keep it.
 
     Args:
-        folder: The report.
-        parity: By format, what was measured of it, as in `parity.json`.
+        folder: The report of the weights that were exported.
+        rows: By format, the cells by the heads of their columns.
 
     Raises:
         UserError: The folder holds no report of this version.
     """
-    _replace(folder, sections.formats(parity))
+    check_report_folder(folder)
+    said = read_json(folder / "metrics.json", "a report")
+    write_json(
+        folder / sections.FORMATS,
+        {"weights_digest": said.get("weights_digest"), "formats": rows},
+    )
+    _replace(folder, sections.formats(folder))
 
 
 def _replace(folder: Path, section: sections.Section) -> None:
@@ -143,10 +153,14 @@ def _replace(folder: Path, section: sections.Section) -> None:
     write_text(path, text)
 
 
-def _forget_heat_maps(folder: Path, settings: dict[str, str]) -> None:
-    """Remove heat maps that other weights made; they would be shown as these ones'."""
-    path = folder / "metrics.json"
-    earlier = read_json(path, "a report") if path.is_file() else settings
-    if earlier.get("weights_digest") != settings.get("weights_digest"):
+def _forget_others(folder: Path, settings: dict[str, str]) -> None:
+    """Remove what is of other weights, and would be shown as of these."""
+    digest = settings.get("weights_digest")
+    state, formats = folder / "metrics.json", folder / sections.FORMATS
+    if state.is_file() and read_json(state, "a report").get("weights_digest") != digest:
         for picture in sections.heat_pictures(folder):
             picture.unlink()
+    if formats.is_file():
+        shown = read_json(formats, "the report's table of formats")
+        if shown.get("weights_digest") != digest:
+            formats.unlink()

@@ -19,9 +19,11 @@ from stfn_keras.evaluation.page import (
     table,
 )
 from stfn_keras.evaluation.scores import Scores
+from stfn_keras.files import read_json
 
 PAIRS, VIDEOS_OF_PAIR = 6, 4  # of the contact sheets
 WRONG_VIDEOS = 200  # listed; predictions.csv has all
+FORMATS = "formats.json"  # in a report's folder: the exported formats
 HEAT_MAPS = 40  # shown; each makes the page heavier
 NAMES = {
     "video_top1": "top-1 of videos",
@@ -185,17 +187,19 @@ def heat_maps(folder: Path) -> Section:
     return Section("heat", title, sheet(shown) if found else "")
 
 
-def formats(parity: Mapping[str, Mapping[str, object]] | None = None) -> Section:
-    """The exported formats; an empty place without any."""
-    if not parity:
+def formats(folder: Path) -> Section:
+    """The exported formats in a report's folder; an empty place without any."""
+    path = folder / FORMATS
+    if not path.is_file():
         return Section("formats", "", "")
-    columns = list(dict.fromkeys(key for row in parity.values() for key in row))
+    found = read_json(path, "the report's table of formats")["formats"]
+    columns = list(dict.fromkeys(head for row in found.values() for head in row))
     rows = [
         [name, *(row.get(column, "–") for column in columns)]
-        for name, row in parity.items()
+        for name, row in found.items()
     ]
-    head = ["format", *(column.replace("_", " ") for column in columns)]
-    return Section("formats", "Exported formats", table(head, rows))
+    shown = table(["format", *columns], rows)
+    return Section("formats", "Exported formats", shown)
 
 
 def wrong(rows: pd.DataFrame) -> Section:

@@ -107,7 +107,7 @@ def test_heat_maps_and_formats_are_put_in_later(tmp_path):
     assert "Exported formats" not in plain
     (folder / "heat").mkdir()
     cv2.imwrite(str(folder / "heat" / "v001 rgb.png"), np.zeros((4, 4, 3), np.uint8))
-    add_formats(folder, {"onnx": {"passed": True, "max_abs_diff": 1e-6, "bytes": 9}})
+    add_formats(folder, {"onnx": {"MB": "9.00", "published": "yes"}})
     for _ in range(2):
         add_heat_maps(folder)
     text = (folder / "index.html").read_text()
@@ -115,9 +115,14 @@ def test_heat_maps_and_formats_are_put_in_later(tmp_path):
     assert text.count("Heat maps") == text.count('alt="v001 rgb"') == 1
     assert "<td>onnx</td>" in text
     write_report(folder, made_up(), SETTINGS)  # the same weights: they stay
-    assert "v001 rgb" in (folder / "index.html").read_text()
+    text = (folder / "index.html").read_text()
+    assert "v001 rgb" in text
+    assert "<td>onnx</td>" in text
     write_report(folder, made_up(), {**SETTINGS, "weights_digest": "b" * 64})
-    assert "v001 rgb" not in (folder / "index.html").read_text()
+    text = (folder / "index.html").read_text()
+    assert "v001 rgb" not in text
+    assert "<td>onnx</td>" not in text
+    assert not (folder / "formats.json").exists()
     assert not list((folder / "heat").iterdir())
 
 
