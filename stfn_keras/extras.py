@@ -17,5 +17,5 @@ def require_sklearn(what: str) -> None:
     if importlib.util.find_spec("sklearn") is None:
         raise UserError(
             f"expected scikit-learn to be installed, which {what} needs. Received: no "
-            "such package: pip install 'stfn-keras[trajectories]'"
+            "such package: in the checkout, pip install '.[trajectories]'"
         )

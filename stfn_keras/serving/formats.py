@@ -113,5 +113,6 @@ def require(name: str, modules: tuple[str, ...] | None = None) -> None:
         if importlib.util.find_spec(module) is None:
             raise UserError(
                 f"expected {module} to be installed, which the format {name} needs. "
-                f"Received: no such package: pip install 'stfn-keras[{known.extra}]'"
+                f"Received: no such package: in the checkout, pip install "
+                f"'.[{known.extra}]'"
             )

@@ -250,6 +250,6 @@ def test_the_report_of_the_run_shows_the_formats(tmp_path, monkeypatch, capsys):
 def test_a_missing_package_is_said_before_any_work(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(pipeline, "view_batches", None)
-    with pytest.raises(UserError, match=r"pip install 'stfn-keras\[openvino\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[openvino\]'"):
         export(trained, tmp_path / "m", config=ExportConfig(formats=("openvino",)))
     assert not (tmp_path / "m").exists()

@@ -103,7 +103,7 @@ def test_too_few_descriptors_are_refused():
 
 def test_a_missing_package_is_one_line_with_a_hint(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'stfn-keras\[trajectories\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[trajectories\]'"):
         fit_codebook(np.zeros((9, 4)), (2,), 4, seed=0)
 
 

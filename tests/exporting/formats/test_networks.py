@@ -82,4 +82,4 @@ def test_a_missing_package_is_named_with_its_extra(name, monkeypatch, tmp_path):
     monkeypatch.setattr(formats.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=known.modules[0]) as refused:
         convert(name, tmp_path, tmp_path)
-    assert f"pip install 'stfn-keras[{known.extra}]'" in str(refused.value)
+    assert f"pip install '.[{known.extra}]'" in str(refused.value)
