@@ -9,6 +9,7 @@ exists.
 import keras
 
 from stfn_keras.models.blocks import Block, bytes_of, bytes_of_one
+from stfn_keras.models.feature_difference import FeatureDifference
 from stfn_keras.models.layer_scale import LayerScale
 from stfn_keras.models.recompute import RecomputedTower
 from stfn_keras.models.time_distributed import TimeDistributed
@@ -19,7 +20,11 @@ FROM_NOTHING = (
     keras.layers.Add,
     keras.layers.AveragePooling2D,
     keras.layers.Concatenate,
+    keras.layers.Cropping2D,
+    keras.layers.Cropping3D,
+    FeatureDifference,
     keras.layers.GlobalAveragePooling2D,
+    keras.layers.Identity,
     keras.layers.InputLayer,
     keras.layers.Reshape,
     keras.layers.ZeroPadding2D,
@@ -58,13 +63,14 @@ def activation_bytes(network: keras.Model) -> int:
     kept, most = 0, 0
     for layer in network.layers:
         if isinstance(layer, TimeDistributed):
-            steps = layer.input.shape[1]
+            steps = keras.tree.flatten(layer.input)[0].shape[1]
             here, peak = _tower_bytes(layer)
             most = max(most, kept + steps * peak)
             kept += steps * here
         elif not isinstance(layer, keras.layers.InputLayer):
             outputs = keras.tree.flatten(layer.output)
-            kept += sum(INSIDE * bytes_of(tensor) for tensor in outputs)
+            copies = 1 if isinstance(layer, FROM_NOTHING) else INSIDE
+            kept += sum(copies * bytes_of(tensor) for tensor in outputs)
     return max(most, kept)
 
 

@@ -85,6 +85,13 @@ def bytes_of_one(tensor: keras.KerasTensor) -> int:
 
 def _ordered(tower: keras.Model) -> list[keras.layers.Layer]:
     """The layers in the order of execution, each called once on known shapes."""
+    if len(getattr(tower, "outputs", None) or ()) > 1:
+        raise UserError(
+            "--recompute needs towers of one output. Received: "
+            f"{tower.name}, which gives {len(tower.outputs)} (--network reads maps of "
+            "several of its stages). Train it without --recompute; "
+            "--accumulate_steps saves memory too"
+        )
     try:
         layers = [
             operation

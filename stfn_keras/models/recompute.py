@@ -61,14 +61,15 @@ class RecomputedTower:
 
     def __init__(self, tower: keras.Model) -> None:
         self.blocks = split(tower)
+        self.output = tower.output  # a tensor, or a dictionary of one
 
     def __call__(self, images: Any) -> Any:
-        """Return the features of images, (batch, ...), in training."""
+        """Return the output for images, (batch, ...), in training."""
         preprocessing, *blocks = self.blocks
         x = preprocessing.run(images, training=True)
         for block in blocks:
             x = _recomputed(block, x)
-        return x
+        return keras.tree.pack_sequence_as(self.output, [x])
 
 
 def _recomputed(block: Block, x: Any) -> Any:

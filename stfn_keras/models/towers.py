@@ -7,8 +7,8 @@ A new tower is one entry of `TOWERS` and one choice in `stfn_keras.config`.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ AUTOMATIC = (
 )
 
 Body = Callable[[keras.KerasTensor], keras.KerasTensor]
+STAGES = ("stage2", "stage3", "stage4", "stage5")  # strides 4, 8, 16 and 32
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Tower:
         anonymous: Whether Keras leaves its layers with automatic names.
         flat: Whether the body is ours and flat where the application nests models;
             both have the same weights in the same order.
+        taps: By stage, the layer whose output is the last map of its stride: the end
+            of the last block, before the next block widens it (C). `stage5` is the
+            last map of all, before pooling.
     """
 
     body: Body
@@ -53,6 +57,7 @@ class Tower:
     application: Callable[..., keras.Model] | None = None
     anonymous: bool = False
     flat: bool = False
+    taps: Mapping[str, str] = field(default_factory=dict)
 
 
 def _body(
@@ -73,38 +78,65 @@ def _application(
     return Tower(body, features, mode, size, application=application, **options)
 
 
-def _efficientnet_v2(name: str, mode: str, size: int) -> Tower:
+def _stages(*layers: str) -> dict[str, str]:
+    return dict(zip(STAGES, layers, strict=True))
+
+
+def _resnet(name: str, blocks: tuple[int, ...]) -> Tower:
+    ends = [f"conv{i}_block{count}_out" for i, count in enumerate(blocks, 2)]
+    return _application(name, 2048, "caffe", taps=_stages(*ends))
+
+
+def _efficientnet_v2(name: str, mode: str, size: int, taps: dict[str, str]) -> Tower:
     """An application that would scale RGB itself, where it is not told otherwise."""
     application = getattr(keras.applications, name)
     body = partial(_body, application, include_preprocessing=False)
-    return Tower(body, 1280, mode, size, application=application)
+    return Tower(body, 1280, mode, size, application=application, taps=taps)
 
 
 def _convnext(name: str, depths: tuple[int, ...]) -> Tower:
-    application = getattr(keras.applications, name)
-    body = partial(convnext.convnext, depths=depths)
     return Tower(
-        body, convnext.FEATURES, "torch", 224, application=application, flat=True
+        partial(convnext.convnext, depths=depths),
+        convnext.FEATURES,
+        "torch",
+        224,
+        application=getattr(keras.applications, name),
+        flat=True,
+        taps=_stages(*(f"stage{i}_block{n - 1}_add" for i, n in enumerate(depths))),
     )
 
 
 TOWERS = {
-    "resnet50": _application("ResNet50", 2048, "caffe"),
-    "resnet101": _application("ResNet101", 2048, "caffe"),
-    "resnet152": _application("ResNet152", 2048, "caffe"),
+    "resnet50": _resnet("ResNet50", (3, 4, 6, 3)),
+    "resnet101": _resnet("ResNet101", (3, 4, 23, 3)),
+    "resnet152": _resnet("ResNet152", (3, 8, 36, 3)),
     "inception_v3": _application(
-        "InceptionV3", 2048, "tf", 299, minimum=75, anonymous=True
+        "InceptionV3", 2048, "tf", 299, minimum=75, anonymous=True,
+        taps=_stages("activation_5", "mixed2", "mixed7", "mixed10"),
     ),
-    "mobilenet_v2": _application("MobileNetV2", 1280, "tf"),
+    "mobilenet_v2": _application(
+        "MobileNetV2", 1280, "tf",
+        taps=_stages("block_2_add", "block_5_add", "block_12_add", "out_relu"),
+    ),
     "efficientnet_lite0": Tower(
-        efficientnet_lite.efficientnet_lite0, efficientnet_lite.FEATURES, "lite", 224
+        efficientnet_lite.efficientnet_lite0, efficientnet_lite.FEATURES, "lite", 224,
+        taps=_stages("block2b_add", "block3b_add", "block5c_add", "head_relu"),
     ),
-    "efficientnet_v2_b0": _efficientnet_v2("EfficientNetV2B0", "torch", 224),
-    "efficientnet_v2_s": _efficientnet_v2("EfficientNetV2S", "signed", 384),
+    "efficientnet_v2_b0": _efficientnet_v2(
+        "EfficientNetV2B0", "torch", 224,
+        _stages("block2b_add", "block3b_add", "block5e_add", "top_activation"),
+    ),
+    "efficientnet_v2_s": _efficientnet_v2(
+        "EfficientNetV2S", "signed", 384,
+        _stages("block2d_add", "block3d_add", "block5i_add", "top_activation"),
+    ),
     "convnext_tiny": _convnext("ConvNeXtTiny", convnext.TINY),
     "convnext_small": _convnext("ConvNeXtSmall", convnext.SMALL),
-    "tiny": Tower(tiny.tiny, tiny.FEATURES, "tf", 64, minimum=16),
-}
+    "tiny": Tower(  # its last stride is 16
+        tiny.tiny, tiny.FEATURES, "tf", 64, minimum=16,
+        taps={"stage2": "relu2", "stage3": "relu3", "stage5": "relu4"},
+    ),
+}  # fmt: skip
 
 
 def input_size(config: ModelConfig, stream: str) -> int:

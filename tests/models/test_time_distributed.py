@@ -97,3 +97,51 @@ def test_trainable_flags_survive_wrapping():
     inner.get_layer("bn").trainable = False
     model = keras.Sequential([keras.Input((3, 8, 8, 3)), TimeDistributed(inner)])
     assert [weight.name for weight in model.trainable_weights] == ["kernel", "bias"]
+
+
+def forked_tower() -> keras.Model:
+    """Two inputs in a dictionary; a list and a tensor out of them."""
+    inputs = {
+        "maps": keras.Input((8, 8, 3), name="maps"),
+        "vectors": keras.Input((5,), name="vectors"),
+    }
+    maps = keras.layers.Conv2D(4, 3, name="conv")(inputs["maps"])
+    pooled = keras.layers.GlobalAveragePooling2D()(maps)
+    both = keras.layers.Concatenate()([pooled, inputs["vectors"]])
+    outputs = {"maps": [maps, pooled], "both": both}
+    return keras.Model(inputs, outputs, name="forked_tower")
+
+
+@pytest.mark.parametrize("shape", [(None, None), (None, 3), (2, None), (2, 3)])
+def test_several_inputs_and_outputs(shape, tmp_path):
+    inner = forked_tower()
+    x = {"maps": images(), "vectors": np.ones((2, 3, 5), "float32")}
+    inputs = {
+        "maps": keras.Input(batch_shape=(*shape, 8, 8, 3), name="maps"),
+        "vectors": keras.Input(batch_shape=(*shape, 5), name="vectors"),
+    }
+    outputs = TimeDistributed(inner)(inputs)
+    shapes = keras.tree.map_structure(lambda t: t.shape, outputs)
+    assert outputs["maps"][0].shape == (*shape, 6, 6, 4)
+    assert [t.shape for t in (outputs["maps"][1], outputs["both"])] == [
+        (*shape, 4), (*shape, 9),
+    ]  # fmt: skip
+    model = keras.Model(inputs, outputs)
+    received = model(x)
+    steps = [inner({n: v[:, t] for n, v in x.items()}) for t in range(3)]
+    for ours, theirs in (
+        (received["both"], [step["both"] for step in steps]),
+        (received["maps"][0], [step["maps"][0] for step in steps]),
+    ):
+        expected = np.stack(theirs, axis=1)
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert keras.tree.map_structure(lambda t: t.shape, loaded.output) == shapes
+    np.testing.assert_array_equal(loaded(x)["both"], received["both"])
+
+
+def test_a_tensor_without_time_is_refused():
+    with pytest.raises(ValueError, match="3 dimensions or more.*Received: .2, 5"):
+        TimeDistributed(keras.layers.Dense(2))(np.ones((2, 5), "float32"))
