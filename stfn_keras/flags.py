@@ -9,6 +9,7 @@ flags.run(main)
 import atexit
 import dataclasses
 import os
+import re
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -142,10 +143,35 @@ def run(main: Callable[[Sequence[str]], None], positional: bool = False) -> None
         for flag in defined if not module.startswith("absl.") else ():
             absl_flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     try:
-        app.run(guarded)
+        app.run(guarded, flags_parser=_arguments)
     except SystemExit as end:
         _leave(end.code)
         raise
+
+
+def _arguments(argv: Sequence[str]) -> Sequence[str]:
+    """Parse the flags; a wrong one is one line and exit 1, help is exit 0.
+
+    absl's own parser ends with 1 after --help, too.
+    """
+    try:
+        rest: Sequence[str] = absl_flags.FLAGS(argv)
+    except SystemExit:  # help was asked for, and shown
+        sys.exit(0)
+    except absl_flags.Error as error:
+        print(f"error: {_sentence(str(error))}; --help lists the flags",
+              file=sys.stderr)  # fmt: skip
+        sys.exit(1)
+    return rest
+
+
+def _sentence(said: str) -> str:
+    """What absl says of wrong flags, of a flag that must be given in our words."""
+    missing = re.match(r"flag --(\w+)=None: .* must have a value", said, re.DOTALL)
+    if not missing:
+        return " ".join(said.rstrip(".").split())
+    name = missing[1]
+    return f"expected --{name}: {absl_flags.FLAGS[name].help}. Received: none"
 
 
 def _leave(code: int | str | None) -> None:

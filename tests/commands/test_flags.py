@@ -59,6 +59,8 @@ def command(*arguments: str) -> subprocess.CompletedProcess:
         (["predict.py", "--model", "nowhere", "clip.avi"], "made by export.py"),
         (["predict.py", "--model", "nowhere"], "name at least one video"),
         (["evaluate.py", "--run", "x", "3x10"], "expected flags alone"),
+        (["evaluate.py"], "expected --run: run directory, or its archive"),
+        (["evaluate.py", "--rum", "x"], "flag 'rum'. Did you mean: run"),
     ],
 )
 def test_a_user_error_is_one_line_and_a_failure(arguments, message):
@@ -84,6 +86,7 @@ def test_an_unknown_tower_names_those_there_are():
 @pytest.mark.parametrize("name", ["train", "evaluate", "export", "predict"])
 def test_help_lists_the_commands_flags(name):
     found = command(f"{name}.py", "--help")
+    assert found.returncode == 0
     assert {"train": "--rgb_epochs", "evaluate": "--views", "export": "--out",
             "predict": "--model"}[name] in found.stdout  # fmt: skip
 
