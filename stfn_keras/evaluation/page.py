@@ -108,8 +108,8 @@ def cards(items: Sequence[tuple[str, str, str]]) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table that scrolls sideways where it is too wide.
 
-    Numbers stand to the right, floats with four places; a `Markup` is put in as it
-    is.
+    Numbers stand to the right, floats with four places, and so does a `Number`; a
+    `Markup` is put in as it is.
     """
     lines = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     tops = zip(head, rows[0] if rows else head, strict=True)
@@ -120,6 +120,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 class Markup(str):
     """Text that is HTML already."""
+
+
+class Number(str):
+    """Text of a number, or of its absence."""
 
 
 def bar(share: float) -> Markup:
@@ -159,7 +163,7 @@ def paragraph(text: str) -> str:
 
 
 def _side(value: object) -> str:
-    return ' class="n"' if isinstance(value, int | float) else ""
+    return ' class="n"' if isinstance(value, int | float | Number) else ""
 
 
 def _cell(value: object) -> str:

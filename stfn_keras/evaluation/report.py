@@ -121,12 +121,15 @@ def add_heat_maps(folder: Path) -> None:
     _replace(folder, sections.heat_maps(folder))
 
 
-def add_formats(folder: Path, rows: Mapping[str, Mapping[str, str]]) -> None:
+def add_formats(
+    folder: Path, rows: Mapping[str, Mapping[str, str]], about: str = ""
+) -> None:
     """Show the table of exported formats in the report's page, and keep it.
 
     Args:
         folder: The report of the weights that were exported.
         rows: By format, the cells by the heads of their columns.
+        about: What the figures are, shown above the table.
 
     Raises:
         UserError: The folder holds no report of this version.
@@ -135,7 +138,11 @@ def add_formats(folder: Path, rows: Mapping[str, Mapping[str, str]]) -> None:
     said = read_json(folder / "metrics.json", "a report")
     write_json(
         folder / sections.FORMATS,
-        {"weights_digest": said.get("weights_digest"), "formats": rows},
+        {
+            "weights_digest": said.get("weights_digest"),
+            "about": about,
+            "formats": rows,
+        },
     )
     _replace(folder, sections.formats(folder))
 

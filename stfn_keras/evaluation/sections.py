@@ -10,6 +10,7 @@ from stfn_keras.evaluation import mcnemar
 from stfn_keras.evaluation.charts import confusion_chart, reliability_chart
 from stfn_keras.evaluation.metrics import accuracies, confused_pairs, ranks
 from stfn_keras.evaluation.page import (
+    Number,
     Section,
     bar,
     cards,
@@ -192,14 +193,21 @@ def formats(folder: Path) -> Section:
     path = folder / FORMATS
     if not path.is_file():
         return Section("formats", "", "")
-    found = read_json(path, "the report's table of formats")["formats"]
+    said = read_json(path, "the report's table of formats")
+    found = said["formats"]
     columns = list(dict.fromkeys(head for row in found.values() for head in row))
     rows = [
-        [name, *(row.get(column, "–") for column in columns)]
+        [name, *(_figure(row.get(column, "–")) for column in columns)]
         for name, row in found.items()
     ]
     shown = table(["format", *columns], rows)
-    return Section("formats", "Exported formats", shown)
+    text = paragraph(said["about"]) if said.get("about") else ""
+    return Section("formats", "Exported formats", text + shown)
+
+
+def _figure(text: str) -> str:
+    """A cell that stands to the right where it begins as a number, or is a dash."""
+    return Number(text) if text[:1].isdigit() or text == "–" else text
 
 
 def wrong(rows: pd.DataFrame) -> Section:

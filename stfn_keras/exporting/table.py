@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stfn_keras.evaluation.report import add_formats
+from stfn_keras.files import read_json
 
 Parity = Mapping[str, Mapping[str, Any]]
 
@@ -68,13 +69,38 @@ def show_in_report(folder: Path, parity: Parity) -> None:
         UserError: The folder holds no report of this version.
     """
     reasons = refused(parity)
-    add_formats(
-        folder,
-        {
-            name: {
-                **row,
-                "published": f"no: {reasons[name]}" if name in reasons else "yes",
-            }
-            for name, row in rows(parity).items()
-        },
+    cells = {
+        name: {
+            **row,
+            "published": f"no: {reasons[name]}" if name in reasons else "yes",
+        }
+        for name, row in rows(parity).items()
+    }
+    videos = read_json(folder / "metrics.json", "a report").get("videos")
+    add_formats(folder, cells, about(parity, videos))
+
+
+def about(parity: Parity, test_videos: int | None = None) -> str:
+    """What the table's figures are.
+
+    Args:
+        parity: As in `parity.json`.
+        test_videos: How many the test split has; None where it is not known.
+    """
+    first = parity["saved_model"]
+    if first.get("made_up"):
+        videos = f"{first['videos']} made-up videos"
+    else:
+        of = f" of {test_videos}" if test_videos else ""
+        videos = f"{first['videos']}{of} test videos"
+    text = (
+        f"Each format against the evaluation, on {videos}. Max diff: the largest "
+        "difference of a softmax score; agreement: videos given the same class."
     )
+    if first.get("latency_ms") is not None:
+        batches = "1 and 8" if first.get("latency_ms_batch_8") is not None else "1"
+        text += (
+            f" Ms: the median from views to scores at batch {batches}, on the machine "
+            "that exported."
+        )
+    return f"{text} –: not measured, such as the time of a format that was refused."

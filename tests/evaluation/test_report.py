@@ -107,13 +107,19 @@ def test_heat_maps_and_formats_are_put_in_later(tmp_path):
     assert "Exported formats" not in plain
     (folder / "heat").mkdir()
     cv2.imwrite(str(folder / "heat" / "v001 rgb.png"), np.zeros((4, 4, 3), np.uint8))
-    add_formats(folder, {"onnx": {"MB": "9.00", "published": "yes"}})
+    rows = {
+        "onnx": {"MB": "9.00", "ms": "–", "published": "yes"},
+        "openvino": {"MB": "–", "ms": "–", "published": "no: 7 <faults>"},
+    }
+    add_formats(folder, rows, "on 12 of 102 test videos")
     for _ in range(2):
         add_heat_maps(folder)
     text = (folder / "index.html").read_text()
     checked(text)
     assert text.count("Heat maps") == text.count('alt="v001 rgb"') == 1
-    assert "<td>onnx</td>" in text
+    assert '<td>onnx</td><td class="n">9.00</td><td class="n">–</td><td>yes' in text
+    assert '<th class="n">MB</th>' in text and "<td>no: 7 &lt;faults&gt;" in text
+    assert "<p>on 12 of 102 test videos</p>" in text
     write_report(folder, made_up(), SETTINGS)  # the same weights: they stay
     text = (folder / "index.html").read_text()
     assert "v001 rgb" in text

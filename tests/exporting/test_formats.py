@@ -222,9 +222,11 @@ def test_the_command_fails_where_a_format_is_refused(
 
 def test_the_report_of_the_run_shows_the_formats(tmp_path, monkeypatch, capsys):
     shown = {}
-    monkeypatch.setattr(table, "add_formats", shown.__setitem__)
+    monkeypatch.setattr(
+        table, "add_formats", lambda folder, *given: shown.update({folder: given})
+    )
     parity = {
-        "saved_model": {"passed": True, "top1_agreement": 1.0},
+        "saved_model": {"passed": True, "top1_agreement": 1.0, "videos": 12},
         "onnx": {"passed": False, "reason": "no operator Foo"},
     }
     run, report = tmp_path / "run", tmp_path / "run" / "report"
@@ -238,13 +240,24 @@ def test_the_report_of_the_run_shows_the_formats(tmp_path, monkeypatch, capsys):
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("the report has no table of the formats: ")
     assert "is of other weights than the run's: run evaluate.py again" in line
-    write_json(report / "metrics.json", {"weights_digest": "ours"})
+    write_json(report / "metrics.json", {"weights_digest": "ours", "videos": 102})
     command._show(run, "ours", parity)
-    assert shown[report] == {
+    rows, about = shown[report]
+    assert "on 12 of 102 test videos." in about
+    assert "batch" not in about  # no time was measured
+    assert rows == {
         "saved_model": {"agreement %": "100.00", "published": "yes"},
         "onnx": {"agreement %": "–", "published": "no: no operator Foo"},
     }
     assert "report: " in capsys.readouterr().out
+
+
+def test_the_table_says_what_its_figures_are():
+    timed = {"passed": True, "videos": 12, "latency_ms": 1.0}
+    assert "at batch 1, on the machine" in table.about({"saved_model": timed}, 102)
+    both = {**timed, "latency_ms_batch_8": 2.0, "made_up": True}
+    text = table.about({"saved_model": both}, 102)
+    assert "on 12 made-up videos." in text and "at batch 1 and 8, on" in text
 
 
 def test_a_missing_package_is_said_before_any_work(trained, tmp_path, monkeypatch):
