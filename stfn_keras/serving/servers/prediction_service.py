@@ -17,6 +17,7 @@ from absl import flags as absl_flags
 from stfn_keras import flags
 from stfn_keras.errors import UserError
 from stfn_keras.quiet import import_keras_quietly
+from stfn_keras.serving.servers.ports import check_free, define_port
 
 if TYPE_CHECKING:
     from stfn_keras.serving.servers.model import ServedModel
@@ -27,7 +28,7 @@ def define_flags() -> None:
     absl_flags.DEFINE_string("model", None, "exported model", required=True)
     absl_flags.DEFINE_string("name", "", "name on the server; the folder's if none")
     absl_flags.DEFINE_string("address", "127.0.0.1", "where to listen; 0.0.0.0 for all")
-    absl_flags.DEFINE_integer("port", 8500, "port of gRPC")
+    define_port("port", 8500, "port of gRPC; 0: a free one", lowest=0)
     absl_flags.DEFINE_integer(
         "workers", os.cpu_count() or 1, "requests computed at a time", lower_bound=1
     )
@@ -57,7 +58,7 @@ def make_server(
     except ImportError as error:
         raise UserError(
             f"gRPC needs TensorFlow Serving's protos. Received: {error}; "
-            "pip install 'stfn-keras[serving]'"
+            "in the checkout, pip install '.[serving]'"
         ) from error
     from stfn_keras.serving.client.transport import MAX_BYTES
     from stfn_keras.serving.servers.checks import Refused
@@ -104,15 +105,17 @@ def make_server(
 
 def main(_: Sequence[str]) -> None:
     """Serve until stopped."""
+    values = absl_flags.FLAGS
+    check_free(values.address, {"port": values.port})
     import_keras_quietly()
     from stfn_keras.serving.servers.model import ServedModel
 
-    values = absl_flags.FLAGS
     served = ServedModel(Path(values.model))
     name = values.name or served.name
     address = f"{values.address}:{values.port}"
-    server, _port = make_server(served, name, address, values.workers)
+    server, port = make_server(served, name, address, values.workers)
     server.start()
+    address = f"{values.address}:{port}"
     print(f"serving {served.folder} as {name} on {address} (a stand-in)", flush=True)
     server.wait_for_termination()
 

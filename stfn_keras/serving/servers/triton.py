@@ -19,6 +19,9 @@ from absl import flags as absl_flags
 from stfn_keras import flags
 from stfn_keras.errors import UserError
 from stfn_keras.quiet import import_keras_quietly
+from stfn_keras.serving.servers.ports import check_free, define_port
+
+VERSION = "0.7.0"  # of PyTriton, that it was tried with
 
 
 def define_flags() -> None:
@@ -28,8 +31,8 @@ def define_flags() -> None:
         "name", "", "its name on the server; of the folder if none"
     )
     absl_flags.DEFINE_string("address", "127.0.0.1", "where to listen; 0.0.0.0 for all")
-    absl_flags.DEFINE_integer("http_port", 8000, "port of HTTP")
-    absl_flags.DEFINE_integer("grpc_port", 8001, "port of gRPC")
+    define_port("http_port", 8000, "port of HTTP")
+    define_port("grpc_port", 8001, "port of gRPC")
     absl_flags.DEFINE_integer(
         "workers", os.cpu_count() or 1, "requests of a signature computed at a time",
         lower_bound=1,
@@ -38,17 +41,20 @@ def define_flags() -> None:
 
 def main(_: Sequence[str]) -> None:
     """Serve until stopped."""
+    values = absl_flags.FLAGS
+    ports = {"http_port": values.http_port, "grpc_port": values.grpc_port}
+    check_free(values.address, ports)
     import_keras_quietly()
     from stfn_keras.serving.servers.model import ServedModel
 
-    values = absl_flags.FLAGS
     try:
+        from pytriton.exceptions import PyTritonError
         from pytriton.model_config import ModelConfig
-        from pytriton.triton import Triton, TritonConfig
+        from pytriton.triton import Triton, TritonConfig, TritonLifecyclePolicy
     except ImportError as error:
         raise UserError(
-            f"expected PyTriton to be installed. Received: {error}; "
-            "pip install nvidia-pytriton"
+            f"expected PyTriton to be installed. Received: {error}; in an environment "
+            f"of its own, pip install -e . nvidia-pytriton=={VERSION}"
         ) from error
 
     served = ServedModel(Path(values.model))
@@ -61,7 +67,12 @@ def main(_: Sequence[str]) -> None:
     # Triton's Python must be this one, not another of the same minor version.
     libraries = [sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH")]
     os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
-    with Triton(config=config) as triton:
+    # Started with all of its models: it would say that it is ready before it has any.
+    together = TritonLifecyclePolicy(
+        launch_triton_on_startup=False, local_model_store=True
+    )
+    check_free(values.address, ports)  # loading took a while
+    with Triton(config=config, triton_lifecycle_policy=together) as triton:
         for signature in served.inputs:
             triton.bind(
                 model_name=f"{name}_{signature}",
@@ -71,6 +82,14 @@ def main(_: Sequence[str]) -> None:
                 # The batch is an ordinary side: a bad request fails alone.
                 config=ModelConfig(batching=False),
             )
+        try:
+            triton.run()
+        except (PyTritonError, TimeoutError) as error:
+            raise UserError(
+                f"Triton did not start on {values.address}, --http_port="
+                f"{values.http_port} and --grpc_port={values.grpc_port}. It says: "
+                f"{' '.join(str(error).split())}"
+            ) from error
         print(f"serving {served.folder} as {name}_SIGNATURE", flush=True)
         triton.serve()
 
