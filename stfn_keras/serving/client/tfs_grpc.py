@@ -24,7 +24,7 @@ try:
 except ImportError as _error:
     raise UserError(
         f"gRPC needs TensorFlow Serving's protos. Received: {_error}; "
-        "pip install 'stfn-keras[serving]', or use --server http://HOST:8501"
+        "in the checkout, pip install '.[serving]', or use --server http://HOST:8501"
     ) from _error
 
 

@@ -34,9 +34,9 @@ def find_tensorrt() -> Any:
         except ImportError:
             continue
     raise UserError(
-        "expected TensorRT to be installed. Received: no such package: pip install "
-        "'stfn-keras[tensorrt]', on cards of PCs and workstations "
-        "'stfn-keras[tensorrt-rtx]'"
+        "expected TensorRT to be installed. Received: no such package: in the "
+        "checkout, pip install '.[tensorrt]', on cards of PCs and workstations "
+        "'.[tensorrt-rtx]'"
     )
 
 
@@ -155,5 +155,5 @@ def _find_cuda() -> Any:
     except ImportError as error:
         raise UserError(
             "expected cuda-python to be installed, which moves data to the card. "
-            "Received: no such package: pip install 'stfn-keras[tensorrt]'"
+            "Received: no such package: in the checkout, pip install '.[tensorrt]'"
         ) from error
