@@ -1,13 +1,20 @@
 """The Open Inference Protocol's binary form, and PyTriton's errors."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
 from stfn_keras.errors import UserError
+from stfn_keras.serving.client import Client
 from stfn_keras.serving.client.open_inference import pack, unpack
-from stfn_keras.serving.client.transport import ServerError, open_transport
+from stfn_keras.serving.client.transport import (
+    ServerError,
+    Unavailable,
+    open_transport,
+)
 
 
 def test_open_inference_packs_and_unpacks(good):
@@ -55,3 +62,46 @@ def test_a_pytriton_traceback_is_told_in_its_last_words(monkeypatch):
     transport = open_transport("v2+http://127.0.0.1:1", "stfn")
     with pytest.raises(ServerError, match=r"\(500\): rgb_jpeg: expected JPEG images$"):
         transport.call("serve_jpeg", {}, 1.0)
+
+
+def test_a_model_that_is_still_loading_is_awaited():
+    """Triton calls it unknown, as it does one that it will never have."""
+    left = [2]  # questions until the server is ready
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):  # noqa: N802 (the standard library's name)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            known = self.path.startswith("/v2/models/stfn_fuse/") and not left[0]
+            header = json.dumps({"outputs": []} if known else {"error": "unknown"})
+            self._say(200 if known else 404, header.encode())
+
+        def do_GET(self):  # noqa: N802
+            assert self.path == "/v2/health/ready"
+            self._say(400 if left[0] else 200, b"")
+            left[0] = max(left[0] - 1, 0)
+
+        def _say(self, status, body):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        address = f"v2+http://127.0.0.1:{server.server_port}"
+        with Client.open(address, name="stfn", retries=0) as client:
+            with pytest.raises(Unavailable, match="is not ready: unknown"):
+                client.call("fuse", {})
+        with Client.open(address, name="stfn") as client:
+            assert client.call("fuse", {}) == {}
+            with pytest.raises(ServerError, match=r"\(404\): unknown"):
+                client.call("other", {})  # a ready server's word is final
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -65,6 +65,15 @@ def post(
         raise _no_address(url, error) from error
 
 
+def answers(url: str, timeout: float) -> bool:
+    """Whether a GET of an address of http or https is answered with status 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:  # noqa: S310
+            return int(answer.status) == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+
+
 def quote(name: str) -> str:
     """A name as a part of a path."""
     return urllib.parse.quote(name, safe="", errors="surrogateescape")

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from stfn_keras.errors import UserError
-from stfn_keras.serving.client.http import post, quote
-from stfn_keras.serving.client.transport import ServerError
+from stfn_keras.serving.client.http import answers, post, quote
+from stfn_keras.serving.client.transport import ServerError, Unavailable
 
 LENGTH = "Inference-Header-Content-Length"
 KINDS = {"uint8": "UINT8", "int32": "INT32", "float32": "FP32", "object": "BYTES"}
 _TYPES = {kind: name for name, kind in KINDS.items()}
+UNKNOWN = "404"  # of a model, which Triton says of one that it is loading, too
 _SIZE = struct.Struct("<I")
 # PyTriton sends the whole traceback of what a server script raised.
 _REFUSAL = re.compile(r"PyTritonInvalidOperationError: (.+)")
@@ -30,6 +31,7 @@ class OpenInferenceTransport:
 
     def __init__(self, url: str, name: str, version: str, max_bytes: int) -> None:
         self._url, self._name, self._version = url, name, version
+        self._ready = f"{url}/v2/health/ready"
         self._max_bytes = max_bytes
 
     def call(
@@ -43,6 +45,8 @@ class OpenInferenceTransport:
         try:
             answer, about = post(url, header + data, headers, timeout, self._max_bytes)
         except ServerError as error:
+            if error.status == UNKNOWN and not answers(self._ready, timeout):
+                raise Unavailable(f"the server is not ready: {error.detail}") from error
             told = _REFUSAL.search(error.detail)
             if told is None:
                 raise
