@@ -1,8 +1,9 @@
 """Why it decided so: `python -m stfn_keras.evaluation.explain --run RUN [VIDEO ...]`.
 
-VIDEO is the id of a test video, as in predictions.csv, or a video file. Without any the
-surest mistakes of the run's report are explained. Pictures go to `report/heat/` and
-into the report's page: Grad-CAM of each tower, and what each segment added.
+VIDEO is the id of a test video, as in predictions.csv, its last part, or a video file.
+Without any the surest mistakes of the run's report are explained. Pictures go to
+`report/heat/` and into the report's page: Grad-CAM of each tower, and what each segment
+added.
 """
 
 from collections.abc import Sequence

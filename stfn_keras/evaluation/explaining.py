@@ -22,6 +22,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import source_of
 from stfn_keras.evaluation.explanation import Explainer
 from stfn_keras.evaluation.heat import Shown, draw_explanation
+from stfn_keras.evaluation.named import named_videos
 from stfn_keras.evaluation.report import add_heat_maps, check_report_folder
 from stfn_keras.evaluation.scores import shown_ids
 from stfn_keras.evaluation.scoring import trained_network
@@ -34,6 +35,7 @@ from stfn_keras.training.stages import input_sizes
 from stfn_keras.video.centre import centre_view
 
 PREDICTED, LABEL = "predicted", "label"
+SOME_LABELS = 10  # of a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +83,7 @@ def explain_videos(
 
     Args:
         run: A finished run.
-        names: Ids of test videos, or video files.
+        names: Ids of test videos or their base names, or video files.
         report: Its report, whose page shows the pictures; without a page they are
             only written.
         of: The class that is explained: `predicted`, `label`, or a class's name.
@@ -89,29 +91,39 @@ def explain_videos(
         verify: How the test shards are checked first.
 
     Returns:
-        By title, each segment's contributions, which lie beside the pictures as CSV.
+        By title, each segment's contributions, which lie beside the pictures as CSV;
+        videos of the data first, in the order of their names, then files.
 
     Raises:
         UserError: A video or a class is not there, a video has no label, or a file
             cannot be used.
     """
     if of not in (PREDICTED, LABEL, *run.labels):
+        more = ", ..." if len(run.labels) > SOME_LABELS else ""
         raise UserError(
             f"--of must be predicted, label or a class of the run "
-            f"({', '.join(run.labels[:10])} ...). Received: {of}"
+            f"({', '.join(run.labels[:SOME_LABELS])}{more}). Received: {of}"
         )
     if (report / "index.html").is_file():
         _check_weights(report, run)
-    network = trained_network(run)
     folder, manifest = run.manifest(data)
-    source = source_of(run, folder, manifest, "e", input_sizes(network))
+    source = source_of(run, folder, manifest, "e", {})
+    ids, files = named_videos(source, folder, names)
+    if of == LABEL and files:
+        raise UserError(
+            f"--of=label needs videos of the run's data, whose labels are known. "
+            f"Received: the file {files[0]}; name the class, or use --of=predicted"
+        )
+    network = trained_network(run)
+    source = dataclasses.replace(source, sizes=input_sizes(network))
     manifest.verify(folder, verify.full, run.training.split, "e")
-    explainer, tables = Explainer(network, run.model), {}
+    explainer = Explainer(network, run.model)
+    tables: list[tuple[str, str, pd.DataFrame]] = []
     (report / "heat").mkdir(parents=True, exist_ok=True)
     with naming_damage(folder, manifest):
-        videos = _videos(run, source, folder, names)
+        videos = _videos(run, source, folder, ids, files)
         for video in tqdm(
-            videos, total=len(names), desc="explaining", unit="video",
+            videos, total=len(ids) + len(files), desc="explaining", unit="video",
             dynamic_ncols=True,
         ):  # fmt: skip
             found = explainer.explain(video.views, _target(run, video, of))
@@ -124,10 +136,12 @@ def explain_videos(
             table = pd.DataFrame(found.contributions)
             table.insert(0, "segment", range(1, len(table) + 1))
             write_text(report / "heat" / f"{stem}.csv", table.to_csv(index=False))
-            tables[title] = table
+            tables.append((video.name, title, table))
     if (report / "index.html").is_file():
         add_heat_maps(report)
-    return tables
+    places = {name: place for place, name in enumerate(ids)}
+    tables.sort(key=lambda row: places.get(row[0], len(ids)))
+    return {title: table for _, title, table in tables}
 
 
 def file_stem(name: str) -> str:
@@ -154,30 +168,15 @@ def _target(run: Run, video: Video, of: str) -> int | None:
         return None
     if of != LABEL:
         return run.labels.index(of)
-    if video.label is None:
-        raise UserError(
-            f"--of=label needs videos of the run's data, whose labels are known. "
-            f"Received: the file {video.name}; name the class, or use --of=predicted"
-        )
     return video.label
 
 
 def _videos(
-    run: Run, source: Source, folder: Path, names: Sequence[str]
+    run: Run, source: Source, folder: Path, ids: Sequence[str], files: Sequence[str]
 ) -> Iterator[Video]:
-    """The named videos: those of the data first, files after them."""
+    """Videos of the data, in the order of their shards, and files after them."""
     segments = run.model.segments
-    files = [name for name in names if Path(name).is_file()]
-    ids = [name for name in names if name not in files]
     chosen = chosen_videos(source, folder, ids)
-    if chosen.videos < len(set(ids)):
-        known = set(shown_ids([i.encode("utf-8", "surrogateescape")
-                               for i in chosen.only or ()]))  # fmt: skip
-        missing = next(name for name in ids if name not in known)
-        raise UserError(
-            f"expected ids of test videos of split {run.training.split}, as in "
-            f"predictions.csv, or video files. Received: {missing}"
-        )
     if ids:
         batches = view_batches(chosen, segments=segments, samplings=1, crops=1, batch=1)
         for inputs, about in batches:

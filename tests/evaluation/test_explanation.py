@@ -12,6 +12,7 @@ from PIL import Image
 from stfn_keras import models
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
+from stfn_keras.evaluation import explaining, named
 from stfn_keras.evaluation.evaluate import evaluate
 from stfn_keras.evaluation.explaining import explain_videos, file_stem, wrong_videos
 from stfn_keras.evaluation.explanation import Explainer, _pooled_maps
@@ -169,12 +170,45 @@ def test_a_video_file_is_seen_as_prediction_sees_it(small_clip, trained, tmp_pat
         explain_videos(other, [str(small_clip)], tmp_path)
 
 
+def test_names_are_looked_up_before_the_model_is_opened(
+    small_clip, trained, tmp_path, monkeypatch
+):
+    """The docs' name without its folder was refused, and only after the model."""
+    monkeypatch.setattr(explaining, "trained_network", None)
+    with pytest.raises(UserError, match=r"such as \S.*, or video.*: nothing.avi"):
+        explain_videos(trained, ["nothing.avi"], tmp_path)
+    with pytest.raises(UserError, match="--of=label needs videos of the run's data"):
+        explain_videos(trained, [str(small_clip)], tmp_path, of="label")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_last_part_of_an_id_names_a_video_if_no_other_ends_so(
+    trained, tmp_path, monkeypatch
+):
+    ids = ["Archery/v_g01.avi", "Archery/v_g02.avi", "Biking/v_g02.avi", "v_g03.avi"]
+    monkeypatch.setattr(named, "_ids", lambda *_: ids)
+    file = tmp_path / "clip.avi"
+    file.touch()
+    found = named.named_videos(
+        None, tmp_path, ["v_g03.avi", str(file), "v_g01.avi", "Archery/v_g01.avi"]
+    )
+    assert found == (["v_g03.avi", "Archery/v_g01.avi"], [str(file)])
+    with pytest.raises(UserError, match=r"2 ids, such as Archery/v_g02.avi and Bik"):
+        named.named_videos(None, tmp_path, ["v_g02.avi"])
+
+
+def test_videos_are_told_in_the_order_of_their_names(trained, tmp_path):
+    report = tmp_path / "report"
+    evaluate(trained, report=report)
+    names = list(pd.read_csv(report / "predictions.csv")["video_id"][[3, 0, 2]])
+    titles = list(explain_videos(trained, names, report))
+    assert [title.rpartition(": ")[0] for title in titles] == names
+
+
 def test_what_cannot_be_explained_is_said(trained, tmp_path):
     with pytest.raises(UserError, match="run evaluate.py first"):
         wrong_videos(tmp_path, trained, 2)
-    with pytest.raises(UserError, match="ids of test videos.*nothing.avi"):
-        explain_videos(trained, ["nothing.avi"], tmp_path)
-    with pytest.raises(UserError, match="--of must be.*Received: up"):
+    with pytest.raises(UserError, match=r"\(left, right\)\. Received: up"):
         explain_videos(trained, ["clip 12.avi"], tmp_path, of="up")
     file = tmp_path / "empty.avi"
     file.touch()
