@@ -22,6 +22,7 @@ import numpy as np
 
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
+from stfn_keras.extras import require_sklearn
 from stfn_keras.models.networks.ends import scored, stream_inputs
 from stfn_keras.models.taps import tapped_tower
 from stfn_keras.models.time_distributed import TimeDistributed
@@ -105,7 +106,8 @@ def set_centres(
         UserError: scikit-learn is not installed, or there are fewer features than
             clusters.
     """
-    cluster = _k_means()
+    require_sklearn("action_vlad, for the centres of its clusters,")
+    cluster = importlib.import_module("sklearn.cluster").MiniBatchKMeans
     layers = {layer.name: layer for layer in network.layers if isinstance(layer, VLAD)}
     local = keras.Model(network.input, {n: v.input for n, v in layers.items()})
     draws = np.random.default_rng(seed)
@@ -136,13 +138,3 @@ def set_centres(
 
 
 initialise = set_centres  # what `models.initialise` calls
-
-
-def _k_means() -> Any:
-    try:
-        return importlib.import_module("sklearn.cluster").MiniBatchKMeans
-    except ImportError as error:
-        raise UserError(
-            "the centres of action_vlad need scikit-learn to be installed. Received: "
-            "no such package: pip install '.[trajectories]'"
-        ) from error

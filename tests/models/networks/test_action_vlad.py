@@ -137,7 +137,7 @@ def test_too_few_features():
 
 
 def test_without_scikit_learn(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
     network = action_vlad.build(CONFIG, 5)
-    with pytest.raises(UserError, match="pip install '..trajectories.'"):
+    with pytest.raises(UserError, match="which action_vlad.*needs.*trajectories"):
         action_vlad.set_centres(network, [videos()], seed=0)
