@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
@@ -20,14 +20,14 @@ from stfn_keras.data.pipeline import view_batches
 from stfn_keras.data.source import Source, naming_damage
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import source_of
-from stfn_keras.evaluation.explanation import Explainer
+from stfn_keras.evaluation.explanation import Explainer, Explanation
 from stfn_keras.evaluation.heat import Shown, draw_explanation
 from stfn_keras.evaluation.named import named_videos
 from stfn_keras.evaluation.report import add_heat_maps, check_report_folder
 from stfn_keras.evaluation.scores import shown_ids
 from stfn_keras.evaluation.scoring import trained_network
 from stfn_keras.evaluation.strips import chosen_videos
-from stfn_keras.files import read_json, write_text
+from stfn_keras.files import read_json, write_json, write_text
 from stfn_keras.serving.preparer import Preparer
 from stfn_keras.training.finished import weights_digest
 from stfn_keras.training.run import Run
@@ -44,11 +44,14 @@ class Video:
 
     Attributes:
         name: Its id, or the path of its file.
+        title: As pictures and the page name it: its id, or its file's name, since
+            where a file lies is nobody else's business.
         label: Its class, a place in the run's labels; None for a file.
         views: By stream, uint8 (T, H, W, C).
     """
 
     name: str
+    title: str
     label: int | None
     views: dict[str, np.ndarray]
 
@@ -127,16 +130,17 @@ def explain_videos(
             dynamic_ncols=True,
         ):  # fmt: skip
             found = explainer.explain(video.views, _target(run, video, of))
-            explained = run.labels[found.target]
-            title = f"{video.name}: {explained} {found.score:.2f}"
-            if video.label is not None:
-                title += f", is {run.labels[video.label]}"
-            stem = file_stem(f"{video.name}_as_{explained}")
-            draw_explanation(Shown(title, video.views, found), report / "heat" / stem)
+            about = _caption(run.labels, video.label, found)
+            caption = f"{video.title}: {about}"
+            stem = file_stem(f"{video.title}_as_{run.labels[found.target]}", video.name)
+            path = report / "heat" / stem
             table = pd.DataFrame(found.contributions)
             table.insert(0, "segment", range(1, len(table) + 1))
-            write_text(report / "heat" / f"{stem}.csv", table.to_csv(index=False))
-            tables.append((video.name, title, table))
+            write_text(path.with_name(f"{stem}.csv"), table.to_csv(index=False))
+            said = {"caption": caption, "score": found.highest}
+            write_json(path.with_name(f"{stem}.json"), said)
+            draw_explanation(Shown(caption, video.views, found), path)
+            tables.append((video.name, f"{video.name}: {about}", table))
     if (report / "index.html").is_file():
         add_heat_maps(report)
     places = {name: place for place, name in enumerate(ids)}
@@ -144,12 +148,29 @@ def explain_videos(
     return {title: table for _, title, table in tables}
 
 
-def file_stem(name: str) -> str:
-    """A name for files: the same where it can be one, else unlike any other's."""
+def file_stem(name: str, whole: str = "") -> str:
+    """A name for files: the same where it can be one, else unlike any other's.
+
+    Args:
+        name: What it says.
+        whole: What tells it from others of this name, if that is not all in it.
+    """
     stem = re.sub(r"[^\w.=+-]+", "_", name)
-    if stem == name:
+    if stem == name and name.startswith(whole):
         return name
-    return f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    told = name if name.startswith(whole) else f"{whole} {name}"
+    return f"{stem}-{hashlib.sha256(told.encode()).hexdigest()[:6]}"
+
+
+def _caption(labels: Sequence[str], label: int | None, found: Explanation) -> str:
+    """What the network took a video for, what it is, and what was explained."""
+    predicted = int(found.logits.argmax())
+    text = f"taken for {labels[predicted]} ({found.highest:.2f})"
+    if label is not None:
+        text += ", rightly" if label == predicted else f", is {labels[label]}"
+    if found.target != predicted:
+        text += f"; why not {labels[found.target]} ({found.score:.2f})"
+    return text
 
 
 def _check_weights(report: Path, run: Run) -> None:
@@ -182,10 +203,11 @@ def _videos(
         for inputs, about in batches:
             (name,) = shown_ids([about["id"].numpy()[0]])
             views = {stream: seen.numpy()[0] for stream, seen in inputs.items()}
-            yield Video(str(name), int(about["label"][0]), views)
+            yield Video(str(name), str(name), int(about["label"][0]), views)
     for name in files:
         shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-        yield Video(shown, None, _file_views(run, source.sizes, Path(name)))
+        title = PurePath(shown).name
+        yield Video(shown, title, None, _file_views(run, source.sizes, Path(name)))
 
 
 def _file_views(

@@ -46,8 +46,16 @@ class Explanation:
     @property
     def score(self) -> float:
         """The class's softmax score."""
+        return float(self._scores()[self.target])
+
+    @property
+    def highest(self) -> float:
+        """The predicted class's softmax score."""
+        return float(self._scores().max())
+
+    def _scores(self) -> np.ndarray:
         shifted = np.exp(self.logits - self.logits.max())
-        return float(shifted[self.target] / shifted.sum())
+        return shifted / shifted.sum()
 
 
 class Explainer:

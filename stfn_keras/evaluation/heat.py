@@ -30,7 +30,7 @@ class Shown:
     """What is drawn.
 
     Attributes:
-        title: Above the sheet: which video, which class.
+        title: Above the sheet: which video, what it was taken for.
         views: By stream, what the network saw: uint8 (T, H, W, C).
         explanation: Why it decided so.
     """

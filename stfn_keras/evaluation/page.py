@@ -43,6 +43,8 @@ background:var(--line);margin-right:.6rem}
 gap:1rem;margin:1rem 0}
 figure{margin:0}figcaption{font-size:.85rem}
 figure img{display:block;width:100%;border-radius:.3rem}
+.whole{margin:1.75rem 0}.whole figcaption{color:var(--ink);margin:0 0 .5rem}
+.whole img{width:auto;max-width:100%;margin:0 0 .5rem}
 svg{display:block;max-width:none;font:12px system-ui,sans-serif;fill:var(--ink)}
 """
 
@@ -150,6 +152,22 @@ def image(data: bytes, kind: str, caption: str) -> str:
         f'<figure><img alt="{shown}" src="data:image/{kind};base64,{encoded}">'
         f"<figcaption>{shown}</figcaption></figure>"
     )
+
+
+def whole(pictures: Sequence[tuple[bytes, str]], caption: str) -> str:
+    """Pictures of one thing below each other, as large as they are or as fit.
+
+    Args:
+        pictures: Each one's bytes and kind, as `image` takes them.
+        caption: Text above them, which also stands for them.
+    """
+    shown = html.escape(caption)
+    inside = "\n".join(
+        f'<img alt="{shown}" src="data:image/{kind};base64,'
+        f'{base64.b64encode(data).decode()}">'
+        for data, kind in pictures
+    )
+    return f'<figure class="whole"><figcaption>{shown}</figcaption>\n{inside}</figure>'
 
 
 def sheet(pictures: str) -> str:

@@ -113,7 +113,9 @@ def check_report_folder(folder: Path) -> None:
 def add_heat_maps(folder: Path) -> None:
     """Show the pictures of `folder/heat`, PNG and GIF, in the report's page.
 
-    Their names, without the suffix, are their captions.
+    Those of one name, but for the suffix, are shown together. The name is their
+    caption where no JSON file of that name has `caption` (and `score`, 0..1, by which
+    they are ordered).
 
     Raises:
         UserError: The folder holds no report of this version.
@@ -165,8 +167,8 @@ def _forget_others(folder: Path, settings: dict[str, str]) -> None:
     digest = settings.get("weights_digest")
     state, formats = folder / "metrics.json", folder / sections.FORMATS
     if state.is_file() and read_json(state, "a report").get("weights_digest") != digest:
-        for picture in sections.heat_pictures(folder):
-            picture.unlink()
+        for file in sections.heat_files(folder):
+            file.unlink()
     if formats.is_file():
         shown = read_json(formats, "the report's table of formats")
         if shown.get("weights_digest") != digest:

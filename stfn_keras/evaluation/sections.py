@@ -18,6 +18,7 @@ from stfn_keras.evaluation.page import (
     paragraph,
     sheet,
     table,
+    whole,
 )
 from stfn_keras.evaluation.scores import Scores
 from stfn_keras.files import read_json
@@ -25,7 +26,14 @@ from stfn_keras.files import read_json
 PAIRS, VIDEOS_OF_PAIR = 6, 4  # of the contact sheets
 WRONG_VIDEOS = 200  # listed; predictions.csv has all
 FORMATS = "formats.json"  # in a report's folder: the exported formats
-HEAT_MAPS = 40  # shown; each makes the page heavier
+HEAT_MAPS = 20  # videos shown; each makes the page heavier
+HEAT = (
+    "Heat, dark to yellow, lies where a segment speaks most for the class that the "
+    "network chose or was asked for, in what the RGB tower and the flow tower saw. "
+    "Bars say what the class's logit would lose without a segment's RGB, its flow or "
+    "both; under the animation they are those of both, the black one of the segment "
+    "that is shown."
+)
 NAMES = {
     "video_top1": "top-1 of videos",
     "video_top5": "top-5 of videos",
@@ -170,22 +178,36 @@ def calibration(bins: pd.DataFrame) -> Section:
     return Section("calibration", "Calibration", text + reliability_chart(bins))
 
 
-def heat_pictures(folder: Path) -> list[Path]:
-    """The heat maps in a report's folder."""
-    return sorted(p for p in folder.glob("heat/*") if p.suffix in (".png", ".gif"))
+def heat_files(folder: Path) -> list[Path]:
+    """What lies in a report's folder of the heat maps: pictures and their tables."""
+    kinds = (".png", ".gif", ".csv", ".json")
+    return sorted(p for p in folder.glob("heat/*") if p.suffix in kinds)
 
 
 def heat_maps(folder: Path) -> Section:
-    """The heat maps in a report's folder; an empty place without any."""
-    found = heat_pictures(folder)
+    """The heat maps in a report's folder; an empty place without any.
+
+    A video's PNG and GIF have one stem; what a JSON file of that stem says of it,
+    `caption` and `score`, stands above them, the surest first.
+    """
+    videos: dict[str, dict[str, Path]] = {}
+    for path in heat_files(folder):
+        videos.setdefault(path.stem, {})[path.suffix] = path
+    found = []
+    for stem, files in videos.items():
+        if pictures := [files[kind] for kind in (".png", ".gif") if kind in files]:
+            said = read_json(files[".json"], "a caption") if ".json" in files else {}
+            found.append((said.get("score", 0), said.get("caption", stem), pictures))
+    if not found:
+        return Section("heat", "", "")
+    found.sort(key=lambda video: -video[0])
     shown = "\n".join(
-        image(picture.read_bytes(), picture.suffix[1:], picture.stem)
-        for picture in found[:HEAT_MAPS]
+        whole([(p.read_bytes(), p.suffix[1:]) for p in pictures], str(caption))
+        for _, caption, pictures in found[:HEAT_MAPS]
     )
-    if left := len(found) - HEAT_MAPS:
-        shown += paragraph(f"{left} more lie in heat/.") if left > 0 else ""
-    title = "Heat maps" if found else ""
-    return Section("heat", title, sheet(shown) if found else "")
+    if (left := len(found) - HEAT_MAPS) > 0:
+        shown += paragraph(f"Those of {left} more videos lie in heat/.")
+    return Section("heat", "Heat maps", paragraph(HEAT) + shown)
 
 
 def formats(folder: Path) -> Section:

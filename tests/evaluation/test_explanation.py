@@ -123,14 +123,15 @@ def test_pictures_reach_the_report_and_its_page(trained, tmp_path):
     tables = explain_videos(trained, [name], report, of="label")
     ((title, rows),) = tables.items()
     label = table["label"][0]
-    assert title.startswith(f"{name}: {label} ") and title.endswith(f"is {label}")
+    assert title.startswith(f"{name}: taken for ")
+    assert f", is {label}; why not {label} (" in title or title.endswith(", rightly")
     assert list(rows["segment"]) == [1, 2, 3]
     stem = file_stem(f"{name}_as_{label}")
     with Image.open(report / "heat" / f"{stem}.gif") as animation:
         assert animation.n_frames == 3
-    for suffix in (".png", ".csv"):
+    for suffix in (".png", ".csv", ".json"):
         assert (report / "heat" / (stem + suffix)).stat().st_size > 50
-    assert stem in (report / "index.html").read_text()
+    assert f"<figcaption>{title}</figcaption>" in (report / "index.html").read_text()
 
 
 def test_the_surest_mistakes_come_first_and_only_of_these_weights(trained, tmp_path):
@@ -153,15 +154,18 @@ def test_the_surest_mistakes_come_first_and_only_of_these_weights(trained, tmp_p
 def test_files_of_different_videos_have_different_names():
     names = ["a/b c.avi", "a_b_c.avi", "a/b/c.avi", "a b c.avi"]
     assert len({file_stem(name) for name in names}) == 4
-    assert file_stem("v_Archery_g01_c01.avi_as_Biking") == (
-        "v_Archery_g01_c01.avi_as_Biking"
-    )
+    name = "v_Archery_g01_c01.avi_as_Biking"
+    assert file_stem(name) == file_stem(name, "v_Archery_g01_c01.avi") == name
+    assert len({file_stem(name, f"{f}/v_Archery_g01_c01.avi") for f in "ab"}) == 2
 
 
 def test_a_video_file_is_seen_as_prediction_sees_it(small_clip, trained, tmp_path):
     """The preparation's own scores: a flow preset of another version is refused."""
     explain_videos(trained, [str(small_clip)], tmp_path)
-    assert len(list(tmp_path.glob("heat/*.png"))) == 1
+    (picture,) = tmp_path.glob("heat/*.png")
+    assert picture.name.startswith(f"{small_clip.stem}.")  # and not where it lies
+    said = picture.with_suffix(".json").read_text()
+    assert f'"{small_clip.name}: taken for ' in said
     field = {**trained.preprocessing["flow"]["dis"], "version": 0}
     other = dataclasses.replace(
         trained, preprocessing={**trained.preprocessing, "flow": {"dis": field}}
@@ -202,7 +206,7 @@ def test_videos_are_told_in_the_order_of_their_names(trained, tmp_path):
     evaluate(trained, report=report)
     names = list(pd.read_csv(report / "predictions.csv")["video_id"][[3, 0, 2]])
     titles = list(explain_videos(trained, names, report))
-    assert [title.rpartition(": ")[0] for title in titles] == names
+    assert [title.partition(": ")[0] for title in titles] == names
 
 
 def test_what_cannot_be_explained_is_said(trained, tmp_path):

@@ -1,5 +1,6 @@
 """The report's page: self-contained, escaped, with places for what comes later."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -116,7 +117,7 @@ def test_heat_maps_and_formats_are_put_in_later(tmp_path):
         add_heat_maps(folder)
     text = (folder / "index.html").read_text()
     checked(text)
-    assert text.count("Heat maps") == text.count('alt="v001 rgb"') == 1
+    assert text.count("<h2>Heat maps") == text.count('alt="v001 rgb"') == 1
     assert '<td>onnx</td><td class="n">9.00</td><td class="n">–</td><td>yes' in text
     assert '<th class="n">MB</th>' in text and "<td>no: 7 &lt;faults&gt;" in text
     assert "<p>on 12 of 102 test videos</p>" in text
@@ -129,6 +130,28 @@ def test_heat_maps_and_formats_are_put_in_later(tmp_path):
     assert "v001 rgb" not in text
     assert "<td>onnx</td>" not in text
     assert not (folder / "formats.json").exists()
+    assert not list((folder / "heat").iterdir())
+
+
+def test_heat_maps_of_a_video_stand_together_under_its_caption(tmp_path):
+    """They were thumbnails apart from each other, captioned by their files' names."""
+    folder = tmp_path / "r"
+    write_report(folder, made_up(), SETTINGS)
+    (folder / "heat").mkdir()
+    for stem, score in (("a", 0.5), ("b", 0.9)):
+        for kind in ("gif", "png"):
+            (folder / "heat" / f"{stem}.{kind}").write_bytes(stem.encode())
+        said = {"caption": f"{stem}<1>: taken for x", "score": score}
+        (folder / "heat" / f"{stem}.json").write_text(json.dumps(said))
+    add_heat_maps(folder)
+    text = (folder / "index.html").read_text()
+    checked(text)
+    first, second = re.findall(r'<figure class="whole">.*?</figure>', text, re.DOTALL)
+    assert "<figcaption>b&lt;1&gt;: taken for x</figcaption>" in first
+    assert re.findall("data:image/(png|gif)", first) == ["png", "gif"]
+    assert "a&lt;1&gt;: taken for x" in second
+    assert "Bars say what the class&#x27;s logit would lose" in text
+    write_report(folder, made_up(), {**SETTINGS, "weights_digest": "b" * 64})
     assert not list((folder / "heat").iterdir())
 
 
