@@ -20,7 +20,7 @@ from stfn_keras.exporting.videos import open_videos
 from stfn_keras.exporting.warmup import WARMUP, write_warmup
 from stfn_keras.files import write_json, write_text
 from stfn_keras.serving.folder import CONFIG, EXTRA, MARK
-from stfn_keras.serving.formats import require
+from stfn_keras.serving.formats import require_all
 from stfn_keras.training.run import Run
 from stfn_keras.training.stages import input_sizes
 
@@ -54,8 +54,7 @@ def export(
             evaluation's; nothing is published then.
     """
     folder = name / str(next_version(name))
-    for wanted in config.formats:
-        require(wanted)
+    require_all(config.formats)
     size = frame_size(run.preprocessing["size"], wide=True)
     check_servable(run.model, *size)
     network = trained_network(run)

@@ -8,6 +8,7 @@ Exporting writes these files (`stfn_keras.exporting.formats`), and
 """
 
 import importlib.util
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,11 +109,35 @@ def require(name: str, modules: tuple[str, ...] | None = None) -> None:
     Raises:
         UserError: One is missing.
     """
-    known = FORMATS[name]
-    for module in known.modules if modules is None else modules:
-        if importlib.util.find_spec(module) is None:
-            raise UserError(
-                f"expected {module} to be installed, which the format {name} needs. "
-                f"Received: no such package: in the checkout, pip install "
-                f"'.[{known.extra}]'"
-            )
+    wanted = FORMATS[name].modules if modules is None else modules
+    _refuse([(name, module) for module in wanted if not _there(module)])
+
+
+def require_all(names: Iterable[str]) -> None:
+    """Check that the packages of several formats are installed, as exporting needs.
+
+    Raises:
+        UserError: Some are missing; names all of them.
+    """
+    needed = [(name, module) for name in names for module in FORMATS[name].modules]
+    _refuse([(name, module) for name, module in needed if not _there(module)])
+
+
+def _there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _refuse(missing: Sequence[tuple[str, str]]) -> None:
+    """Refuse missing modules, given each with the format that needs it."""
+    if not missing:
+        return
+    formats = list(dict.fromkeys(name for name, _ in missing))
+    modules = dict.fromkeys(module for _, module in missing)
+    extras = dict.fromkeys(FORMATS[name].extra for name in formats)
+    one = len(formats) == 1
+    raise UserError(
+        f"expected {', '.join(modules)} to be installed, which the "
+        f"format{'' if one else 's'} {', '.join(formats)} need{'s' if one else ''}. "
+        "Received: no such package: in the checkout, pip install "
+        f"'.[{','.join(extras)}]'"
+    )

@@ -265,4 +265,7 @@ def test_a_missing_package_is_said_before_any_work(trained, tmp_path, monkeypatc
     monkeypatch.setattr(pipeline, "view_batches", None)
     with pytest.raises(UserError, match=r"pip install '\.\[openvino\]'"):
         export(trained, tmp_path / "m", config=ExportConfig(formats=("openvino",)))
+    every = r"ai_edge_litert, onnx, onnxruntime, tf2onnx, openvino to be installed"
+    with pytest.raises(UserError, match=rf"{every}.*'\.\[litert,onnx,openvino\]'"):
+        export(trained, tmp_path / "m", config=ExportConfig(formats=("all",)))
     assert not (tmp_path / "m").exists()
