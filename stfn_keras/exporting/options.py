@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stfn_keras.config.options import check_at_least, option
+from stfn_keras.errors import UserError
 from stfn_keras.serving.formats import FORMATS
 from stfn_keras.serving.runtimes.open import format_name
 
@@ -33,7 +34,11 @@ class ExportConfig:
     )
 
     def __post_init__(self) -> None:
-        check_at_least(self, 0, "parity_videos", "max_drop")
+        check_at_least(self, 0, "parity_videos")
+        if not 0 <= self.max_drop <= 1:
+            raise UserError(
+                f"--max_drop must be in 0..1; 0.03 is 3 %. Received: {self.max_drop}"
+            )
         check_at_least(self, 1, "calibration_videos")
         object.__setattr__(self, "formats", _wanted(self.formats))
 

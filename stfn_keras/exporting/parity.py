@@ -217,7 +217,7 @@ def _fault(row: dict[str, Any], reference: Reference) -> str:
     if drop > max_drop:
         return (
             f"it may lose {max_drop:.2%} accuracy (--max_drop). Received: a loss of "
-            f"{drop:.2%}"
+            f"{drop:.2%}, {round(drop * len(reference))} of {len(reference)} videos"
         )
     return ""
 

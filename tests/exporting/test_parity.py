@@ -52,7 +52,7 @@ def test_reduced_formats_may_lose_max_drop_of_accuracy():
     row = judged("litert_int8", flipped)
     assert (row["accuracy"], row["top1_agreement"]) == (0.5, 0.75)
     assert not row["passed"]
-    assert "a loss of 25.00%" in row["reason"]
+    assert "a loss of 25.00%, 1 of 4 videos" in row["reason"]
     assert judged("litert_int8", flipped, max_drop=0.25)["passed"]
     better = SCORES.copy()
     better[3] = 0.8, 0.2
@@ -85,8 +85,9 @@ def test_the_formats_that_a_flag_names():
     assert ExportConfig(formats=("all",)).formats == tuple(FORMATS)
     with pytest.raises(UserError, match="must be one of saved_model, .* 'coreml'"):
         ExportConfig(formats=("coreml",))
-    with pytest.raises(UserError, match="--max_drop must be 0 or more"):
-        ExportConfig(max_drop=-1.0)
+    for wrong in (-1.0, 3.0, float("nan")):
+        with pytest.raises(UserError, match=r"--max_drop must be in 0..1; 0.03 is"):
+            ExportConfig(max_drop=wrong)
 
 
 def test_the_table_says_why_formats_are_refused():
