@@ -137,19 +137,15 @@ def test_memory_can_be_estimated(network):
     assert models.activation_bytes(network) > 0
 
 
-@pytest.mark.slow
 def test_three_scales_that_are_not_halves_of_each_other():
-    """Inception-v3 has maps of 35, 17 and 8 pixels."""
-    config = dataclasses.replace(
-        CONFIG, network="spatial", tower="inception_v3", rgb_size=299, segments=2
-    )
-    network = off.build(config, 5)
-    assert network.output.keys() >= {
-        "rgb_off_stage3_logits", "rgb_off_stage4_logits", "rgb_off_logits",
-    }  # fmt: skip
-    scales = network.get_layer("rgb_off_scales").layer
+    """Guards against Inception-v3's maps, of 35, 17 and 8 pixels."""
+    sides = {"stage3": 35, "stage4": 17, "stage5": 8}
+    shapes = {f"{stage}_motion": (n, n, 128) for stage, n in sides.items()}
+    scales = off._network("flow", shapes)
     assert sum(layer.name.endswith("_crop") for layer in scales.layers) == 2
-    shapes = {name: x.shape for name, x in scales.output.items()}
-    assert shapes == {
+    assert {name: x.shape for name, x in scales.output.items()} == {
         "stage3": (None, 256), "stage4": (None, 512), "stage5": (None, 1024),
     }  # fmt: skip
+    for stage, (_, _, _, blocks) in off.SCALES.items():
+        sums = [x for x in scales.layers if x.name.endswith("_add")]
+        assert sum(x.name.startswith(stage) for x in sums) == blocks
