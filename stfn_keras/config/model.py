@@ -59,6 +59,9 @@ class ModelConfig:
     position: bool = option(
         False, "add a learned vector per segment to its features, 0 at first (C)"
     )
+    motion_gate: bool = option(
+        False, "gate each segment's features by the step to the next, as TEA does (C)"
+    )
     aggregate: str = option("mean", "how segments become a video (C)", AGGREGATES)
     combination: str = option(
         "logits", "what of the streams' classifiers is averaged (C)", COMBINATIONS
@@ -69,6 +72,9 @@ class ModelConfig:
         CONSENSUSES,
     )
     top_k: int = option(3, "how many segments count in --consensus=top_k (C)")
+    clusters: int = option(64, "centres of --network=action_vlad (T)")
+    vlad_alpha: float = option(1000.0, "how hard its assignment to them is (T)")
+    vlad_size: int = option(512, "channels of its local features, at most (T: VGG's)")
     dropout: float = 0.5  # no flag: each training stage sets its own
     modality_dropout: float = 0.0  # no flag: likewise
     flow_weight: float = option(
@@ -77,9 +83,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
-        check_at_least(self, 1, "segments", "pairs", "top_k")
+        check_at_least(self, 1, "segments", "pairs", "top_k", "clusters", "vlad_size")
         check_at_least(self, 0, "rgb_size", "flow_size", "width", "blocks")
-        check_at_least(self, 0.0, "dropout", "modality_dropout", "flow_weight")
+        check_at_least(
+            self, 0.0, "dropout", "modality_dropout", "flow_weight", "vlad_alpha"
+        )
 
     @property
     def streams(self) -> tuple[str, ...]:

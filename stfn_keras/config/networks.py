@@ -53,4 +53,26 @@ NETWORKS = {
         POOLED,
         stages=(),
     ),
+    "action_vlad": Network(
+        "ActionVLAD (Girdhar et al., 2017): all places of all segments around centres",
+        f"{ROOM}.action_vlad",
+        pooled=False,
+    ),
+    "off": Network(
+        "Optical Flow guided Feature (Sun et al., 2018): feature differences, Sobel",
+        f"{ROOM}.off",
+        pooled=False,
+    ),
+    "st_resnet": Network(
+        "ST-ResNet (Feichtenhofer et al., 2016): additive links between two ResNets",
+        f"{ROOM}.st_resnet",
+        stages=("end_to_end",),
+        pooled=False,
+    ),
+    "st_multiplier": Network(
+        "ST-Multiplier (Feichtenhofer et al., 2017): multiplicative links",
+        f"{ROOM}.st_multiplier",
+        stages=("end_to_end",),
+        pooled=False,
+    ),
 }

@@ -11,9 +11,12 @@ A network is a functional model; `endpoints` names the tensors inside it.
 """
 
 from stfn_keras.models.activations import activation_bytes
+from stfn_keras.models.feature_gate import FeatureGate
+from stfn_keras.models.fold_time import FoldTime
 from stfn_keras.models.fusion import SpatioTemporalFusion
 from stfn_keras.models.logits_fusion import LogitsFusion
 from stfn_keras.models.modality_dropout import ModalityDropout
+from stfn_keras.models.motion_gate import MotionGate, with_motion_gate
 from stfn_keras.models.network import (
     build,
     build_head,
@@ -29,7 +32,10 @@ from stfn_keras.models.segment_attention import SegmentAttention
 from stfn_keras.models.segment_consensus import SegmentConsensus
 from stfn_keras.models.segment_position import SegmentPosition
 from stfn_keras.models.synchronized import synchronize_batchnorm
+from stfn_keras.models.temporal_convolution import TemporalConvolution
+from stfn_keras.models.temporal_max_pooling import TemporalMaxPooling
 from stfn_keras.models.temporal_mlp import TemporalMLP
+from stfn_keras.models.temporal_shift import TemporalShift, with_temporal_shift
 from stfn_keras.models.time_distributed import TimeDistributed
 from stfn_keras.models.towers import (
     TOWERS,
@@ -49,15 +55,21 @@ from stfn_keras.models.weights import (
 
 __all__ = [
     "TOWERS",
+    "FeatureGate",
+    "FoldTime",
     "LogitsFusion",
     "ModalityDropout",
+    "MotionGate",
     "Preprocess",
     "SegmentAttention",
+    "SegmentConsensus",
     "SegmentPosition",
     "SpatioTemporalFusion",
-    "SegmentConsensus",
+    "TemporalConvolution",
     "TemporalMLP",
+    "TemporalMaxPooling",
     "TemporalResInception",
+    "TemporalShift",
     "TimeDistributed",
     "activation_bytes",
     "build",
@@ -78,4 +90,6 @@ __all__ = [
     "take_towers",
     "tower_layers",
     "weighted_layers",
+    "with_motion_gate",
+    "with_temporal_shift",
 ]

@@ -2,7 +2,7 @@
 
 network = build(config, classes, keras.layers.Add, stand_in)
 take_towers(network, {"rgb": spatial_network, "flow": temporal_network})
-stream_layers(network, "flow")  # the layers that stand for the flow tower
+tower_layers(network, "flow")  # the layers that stand for the flow tower
 
 The first residual unit of each of the four stages of both streams is followed by a link
 (T: ST-ResNet and ST-Multiplier, Feichtenhofer et al. 2016 and 2017):
@@ -150,8 +150,8 @@ def take_towers(network: keras.Model, towers: Mapping[str, keras.Model]) -> None
         target.set_weights(arrays)
 
 
-def stream_layers(network: keras.Model, stream: str) -> list[keras.layers.Layer]:
-    """Return the layers that stand for a stream's tower, from the input on.
+def tower_layers(network: keras.Model, stream: str) -> list[keras.layers.Layer]:
+    """Return the layers with weights of a stream's tower, from the input on.
 
     They are those that `freeze` counts in a tower of its own, temporal convolutions
     in the place of 1 x 1 ones among them. Links, injected convolutions, pooling and
@@ -168,7 +168,8 @@ def stream_layers(network: keras.Model, stream: str) -> list[keras.layers.Layer]
     return [
         layer
         for layer in network.layers
-        if layer.name.startswith(prefix)
+        if layer.weights
+        and layer.name.startswith(prefix)
         and OWN.fullmatch(layer.name.removeprefix(prefix))
     ]
 

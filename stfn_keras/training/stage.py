@@ -24,7 +24,6 @@ from stfn_keras.training.state import dropout_states
 
 # Keras counts a draw up from the second number of the state: epochs must not meet.
 DRAWS_PER_EPOCH = 1_000_003
-STREAM_HEADS = ("rgb_logits", "flow_logits")
 
 # Gives a share of the batches of an epoch, from a step on: (epoch, step, share).
 TrainingBatches = Callable[[int, int, Share], tf.data.Dataset]
@@ -64,8 +63,12 @@ class Stage:
 
 
 def fitted_model(network: keras.Model, stream_loss: float) -> keras.Model:
-    """The network with the outputs that the loss reads, sharing its layers."""
-    heads = [h for h in STREAM_HEADS if h in network.output] if stream_loss else []
+    """The network with the outputs that the loss reads, sharing its layers.
+
+    Besides `logits` these are, with a `stream_loss`, those of all further classifiers.
+    """
+    further = [name for name in network.output if name.endswith("_logits")]
+    heads = further if stream_loss else []
     outputs = {name: network.output[name] for name in ("logits", *heads)}
     return keras.Model(network.input, outputs, name=network.name)
 

@@ -1,4 +1,4 @@
-"""Every network and every option of it: shapes, files, types, end points."""
+"""Every option of the networks of pooled features: shapes, files, end points."""
 
 import dataclasses
 
@@ -11,7 +11,6 @@ from stfn_keras.config import (
     CONSENSUSES,
     DIRECTIONS,
     FUSIONS,
-    NETWORKS,
     RESIDUALS,
     ModelConfig,
 )
@@ -21,7 +20,8 @@ CONFIG = ModelConfig(
     tower="tiny", segments=4, rgb_size=32, flow_size=16, pairs=2, blocks=1
 )
 OPTIONS = (
-    [{"network": network} for network in NETWORKS]
+    [{}]
+    + [{"network": name} for name in ("spatial", "late_fusion", "feature_fusion")]
     + [{"direction": direction} for direction in DIRECTIONS[1:]]
     + [{"fusion": fusion} for fusion in FUSIONS[1:]]
     + [{"residual": residual} for residual in RESIDUALS[1:]]
@@ -29,7 +29,7 @@ OPTIONS = (
     + [{"segments": 1}, {"segments": 3}, {"segments": 7}]
     + [{"temporal": "mlp"}, {"temporal": "mlp", "width": 8, "zero_init": True}]
     + [{"zero_init": True, "residual": "own"}, {"modality_dropout": 0.3}]
-    + [{"feature_norm": "layer"}, {"position": True}]
+    + [{"feature_norm": "layer"}, {"position": True}, {"motion_gate": True}]
     + [{"feature_norm": "layer", "position": True, "network": "feature_fusion"}]
     + [{"aggregate": aggregate} for aggregate in AGGREGATES[1:]]
     + [{"combination": "softmax"}]
@@ -42,6 +42,7 @@ FUSION_ONLY = {
     "zero_init": True,
     "feature_norm": "layer",
     "position": True,
+    "motion_gate": True,
     "aggregate": "attention",
     "modality_dropout": 0.5,
 }

@@ -9,7 +9,7 @@ from small_resnet import randomise, use_small_resnet, videos
 
 from stfn_keras.config import ModelConfig
 from stfn_keras.models import build, build_tower
-from stfn_keras.models.linked_resnets import stream_layers
+from stfn_keras.models.linked_resnets import tower_layers
 from stfn_keras.models.networks import st_multiplier
 from stfn_keras.models.weight_files import weighted_layers
 
@@ -81,7 +81,7 @@ def test_training_reaches_every_weight(small):
 
 def test_injected_convolutions_are_not_of_the_tower(small):
     expected = weighted_layers(build_tower(CONFIG, "rgb"))
-    layers = [layer for layer in stream_layers(small, "rgb") if layer.weights]
+    layers = [layer for layer in tower_layers(small, "rgb") if layer.weights]
     assert len(layers) == len(expected)
     injected = [layer.name for layer in small.layers if "_time_conv" in layer.name]
     assert sorted(injected) == [

@@ -9,7 +9,7 @@ from small_resnet import randomise, use_small_resnet, videos
 
 from stfn_keras.config import ModelConfig
 from stfn_keras.models import build
-from stfn_keras.models.linked_resnets import stream_layers
+from stfn_keras.models.linked_resnets import tower_layers
 from stfn_keras.models.networks import st_resnet
 from stfn_keras.models.temporal_convolution import TemporalConvolution
 
@@ -102,7 +102,7 @@ def test_of_resnet_50():
     for stream in ("rgb", "flow"):
         temporal = [
             layer.name.removeprefix(f"{stream}_")
-            for layer in stream_layers(network, stream)
+            for layer in tower_layers(network, stream)
             if isinstance(layer, TemporalConvolution)
         ]
         stages = ("conv2", "conv3", "conv4", "conv5")
