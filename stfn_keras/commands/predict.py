@@ -18,7 +18,15 @@ from stfn_keras import flags
 from stfn_keras.errors import UserError
 from stfn_keras.files import shown
 from stfn_keras.quiet import import_keras_quietly
-from stfn_keras.serving.claims import DRAWN, Claim, endings, identities
+from stfn_keras.serving.claims import (
+    DRAWN,
+    SUBTITLES,
+    TABLE,
+    Claim,
+    endings,
+    identities,
+)
+from stfn_keras.serving.folder import is_version
 from stfn_keras.serving.sources import Source, find_sources
 from stfn_keras.video.limits import DecodingConfig
 
@@ -50,7 +58,8 @@ def define_flags() -> None:
         "runtime",
         "saved_model",
         "what computes: saved_model (tf), litert_float32 (litert), litert_float16, "
-        "litert_dynamic, litert_int8, onnx, openvino, as far as exported; or remote",
+        "litert_dynamic, litert_int8, onnx, openvino, as far as exported; or remote; "
+        "or a TensorRT engine, FILE.engine",
     )
     absl_flags.DEFINE_string("server", "", "with --runtime=remote: its address")
     absl_flags.DEFINE_string("name", "", "of the model there; of the folder if none")
@@ -138,6 +147,8 @@ def _predict(
             say(as_line(found, form, predictor.folder, values.top))
             if values.draw:
                 labels.append((found.start or 0.0, found.end or 0.0, found.top(LINES)))
+        if form == "text":
+            say(f"  windows: {shown(results.path(TABLE))}, {SUBTITLES}")
     else:
         found = predictor.predict(video, source.path)
         picture = results.write(found)
@@ -177,8 +188,7 @@ def _runtime(values: Any) -> Any:
             f"--runtime={values.runtime} --server={values.server!r}"
         )
     if values.runtime != REMOTE:
-        if values.name or values.model_version:
-            raise UserError("--name and --model_version are for --runtime=remote alone")
+        _check_local(values)
         return values.runtime
     from stfn_keras.serving.runtimes.remote import open_remote
 
@@ -186,6 +196,19 @@ def _runtime(values: Any) -> Any:
         Path(values.model), values.server, values.name or None, values.model_version,
         values.timeout,
     )  # fmt: skip
+
+
+def _check_local(values: Any) -> None:
+    """Refuse the flags that only a server has a use for."""
+    for flag in ("name", "model_version", "timeout"):
+        if not values[flag].present:
+            continue
+        told = f"--{flag} is for --runtime=remote alone"
+        if flag == "model_version":
+            model = Path(values.model)
+            model = model.parent if is_version(model.name) else model
+            told += f": use --model {shown(model / str(values.model_version))}"
+        raise UserError(told)
 
 
 def _form(values: Any) -> str:

@@ -57,7 +57,7 @@ def draw_video(
                 best = now[2] if now and seconds < now[1] else []
                 writer.add(overlay.draw(frame, best[:LINES]), seconds)
     except VideoError as error:
-        raise unusable(video, error) from error
+        raise unusable(video, error, decoding) from error
 
 
 def _time(info: decode.VideoInfo, index: int) -> float:

@@ -56,8 +56,12 @@ def is_version(name: str) -> bool:
     return name.isascii() and name.isdigit()
 
 
-def newest_version(model: Path) -> Path:
+def newest_version(model: Path, flag: str = "--model") -> Path:
     """The folder of a model's newest version; a version itself is its own.
+
+    Args:
+        model: The folder of a model, or of one version.
+        flag: Which named it.
 
     Raises:
         UserError: There is none.
@@ -66,12 +70,24 @@ def newest_version(model: Path) -> Path:
     marks = ("saved_model.pb", f"{EXTRA}/{CONFIG}")
     if any((model / mark).is_file() for mark in marks):
         return model
-    versions = (
-        [v for v in model.iterdir() if is_version(v.name)] if model.is_dir() else []
+    if versions := _versions(model):
+        return versions[-1]
+    told = f"{model}, which holds no version"
+    if not model.exists():
+        told = f"{model}, which does not exist"
+        if is_version(model.name) and (others := _versions(model.parent)):
+            held = ", ".join(version.name for version in others)
+            told += f"; {model.parent} holds {held}"
+    raise UserError(
+        f"{flag} must be a folder made by export.py, such as models/stfn. "
+        f"Received: {told}"
     )
-    if not versions:
-        raise UserError(
-            f"--model must be a folder made by export.py, such as models/stfn. "
-            f"Received: {model}, which holds no version"
-        )
-    return max(versions, key=lambda folder: int(folder.name))
+
+
+def _versions(model: Path) -> list[Path]:
+    """The folders of a model's versions, the newest last."""
+    found = model.iterdir() if model.is_dir() else ()
+    return sorted(
+        (version for version in found if is_version(version.name)),
+        key=lambda version: int(version.name),
+    )

@@ -50,7 +50,7 @@ def play(
             if not frames.decoded:
                 raise VideoError("no frames", source.declared)
     except VideoError as error:
-        raise unusable(Path(path), error) from error
+        raise unusable(Path(path), error, decoding) from error
 
 
 def watch(number: int) -> Generator[Timed, None, None]:

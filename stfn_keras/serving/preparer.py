@@ -9,6 +9,7 @@ Flow is computed only for a network that reads it.
 """
 
 import dataclasses
+import glob
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -36,7 +37,8 @@ class Preparer:
 
     Args:
         config: The model's, as `read_config` gives it.
-        decoding: Limits of videos, and what becomes of damaged ones.
+        decoding: Limits of videos, and what becomes of damaged ones; None for the
+            defaults, of a command that has no flags for them.
 
     Attributes:
         labels: The classes, in the order of the scores.
@@ -52,7 +54,7 @@ class Preparer:
     """
 
     def __init__(
-        self, config: dict[str, Any], decoding: DecodingConfig = DEFAULT_DECODING
+        self, config: dict[str, Any], decoding: DecodingConfig | None = None
     ) -> None:
         model, block = config["model"], config["preprocessing"]
         self.labels = tuple(config["labels"])
@@ -70,7 +72,8 @@ class Preparer:
             self.preparation.rgb_per_snippet,
             self.preparation.pairs + 1 if self.flow else 1,
         )
-        self._decoding = decoding
+        self._chosen = decoding
+        self._decoding = decoding or DEFAULT_DECODING
         self._field = block["flow"][config["flow"]]
         if self.flow and self._field["preset"] != EXTERNAL:
             _check_flow(self._field)
@@ -90,7 +93,7 @@ class Preparer:
                 decoding=self._decoding, with_flow=self.flow is not None,
             )  # fmt: skip
         except VideoError as error:
-            raise unusable(video, error) from error
+            raise unusable(video, error, self._chosen) from error
 
     def windows(self, video: Path, length: float, stride: float) -> Iterator[Window]:
         """Prepare the T snippets of each window of a long video file.
@@ -114,7 +117,7 @@ class Preparer:
                 decoding=self._decoding, with_flow=self.flow is not None,
             )  # fmt: skip
         except VideoError as error:
-            raise unusable(video, error) from error
+            raise unusable(video, error, self._chosen) from error
 
     def prepare_snippet(self, frames: Sequence[np.ndarray]) -> PreparedVideo:
         """Prepare one snippet of a stream: a video of T = 1.
@@ -177,11 +180,34 @@ class Preparer:
         )  # fmt: skip
 
 
-def unusable(video: Path, error: VideoError) -> UserError:
-    """What to tell of a video that cannot be used."""
-    return UserError(
-        f"{video} cannot be used: {error.reason} ({error.decoded} frames decoded)"
-    )
+def unusable(
+    video: Path, error: VideoError, decoding: DecodingConfig | None = None
+) -> UserError:
+    """What to tell of a video that cannot be used.
+
+    Args:
+        video: A file, or a folder of frames.
+        error: Why not.
+        decoding: What the command's flags said; None if it has none.
+    """
+    told = error.reason
+    if told == "missing":
+        told = "no file matches" if glob.has_magic(str(video)) else "no such file"
+    elif told == "no frames" and video.is_dir():
+        told = "no video and no frame folder in it"
+    elif error.decoded:
+        of = f" of {error.declared} declared" if error.declared else ""
+        told += f" ({error.decoded}{of} frames decoded{_hint(error, decoding)})"
+    return UserError(f"{video} cannot be used: {told}")
+
+
+def _hint(error: VideoError, decoding: DecodingConfig | None) -> str:
+    """Which flag takes more of a damaged video."""
+    if error.reason != "damaged" or decoding is None:
+        return ""
+    if decoding.on_damaged == "keep":
+        return f"; --min_fraction is {decoding.min_fraction:g}"
+    return "; --on_damaged=keep takes what is whole"
 
 
 def _check_flow(field: dict[str, Any]) -> None:

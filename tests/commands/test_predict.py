@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 
 import av
@@ -33,16 +34,52 @@ def test_bad_videos_are_reported_and_the_rest_go_on(command, small_clip, tmp_pat
     (tmp_path / "text.avi").write_text("no video")
     said = command(
         tmp_path / "text.avi", small_clip, tmp_path / "nowhere.avi",
-        error="2 of 3 videos could not be predicted",
+        tmp_path / "*.mp4", error="3 of 4 videos could not be predicted",
     )  # fmt: skip
     assert "text.avi cannot be used: unreadable container" in said.err
-    assert "nowhere.avi cannot be used: missing" in said.err
+    assert "nowhere.avi cannot be used: no such file\n" in said.err
+    assert "*.mp4 cannot be used: no file matches\n" in said.err
     assert said.out.startswith(f"{small_clip}\n")
     found = json.loads((tmp_path / "out" / "clip.json").read_text())
     assert list(found) == ["video", "model", "top", "scores", "files"]
     assert found["files"] == [".json", ".png"]
     assert (tmp_path / "out" / "clip.png").stat().st_size > 1000
     assert not list((tmp_path / "out").glob("*.partial*"))
+
+
+def test_a_folder_without_videos_says_so(command, tmp_path):
+    (tmp_path / "empty").mkdir()
+    said = command(tmp_path / "empty", error="1 of 1 videos")
+    told = "empty cannot be used: no video and no frame folder in it\n"
+    assert said.err.endswith(told)
+
+
+def test_a_damaged_video_names_the_flag_that_takes_more_of_it(command, tmp_path):
+    damaged = tmp_path / "damaged.avi"
+    write_clip(damaged, 60)
+    frame = damaged.read_bytes()
+    damaged.write_bytes(frame[: len(frame) * 3 // 10])
+    said = command(damaged, error="1 of 1 videos")
+    assert re.search(
+        r"damaged \(\d+ of \d+ declared frames decoded; --on_damaged=keep takes",
+        said.err,
+    )
+    said = command(damaged, "--on_damaged=keep", error="1 of 1 videos")
+    assert re.search(
+        r"damaged \(\d+ of \d+ declared frames decoded; --min_fraction is 0\.5\)",
+        said.err,
+    )
+    command(damaged, "--on_damaged=keep", "--min_fraction=0.001")
+
+
+def test_a_version_that_is_not_there_is_told_with_those_that_are(small_stfn, tmp_path):
+    video = tmp_path / "clip.avi"
+    for model, told in (
+        (tmp_path / "nowhere", "nowhere, which does not exist$"),
+        (small_stfn.parent / "7", r"stfn/7, which does not exist; .*/stfn holds 1$"),
+        (tmp_path, "which holds no version$"),
+    ):
+        call(predict, f"--model={model}", video, error=told)
 
 
 def test_lines_for_programs(command, small_clip):
@@ -91,6 +128,11 @@ def test_windows_as_lines_csv_and_webvtt(command, small_clip, tmp_path):
     assert found["windows"] == {"length": 1.2, "stride": 0.9, "count": 4}
     mean = np.mean([list(w["scores"].values()) for w in windows], axis=0)
     np.testing.assert_allclose(list(found["scores"].values()), mean, atol=1e-6)
+
+
+def test_windows_are_told_where_they_were_written(command, small_clip, tmp_path):
+    lines = command(small_clip, "--window=2").out.splitlines()
+    assert lines[-1] == f"  windows: {tmp_path / 'out' / 'clip.csv'}, .vtt"
 
 
 def test_a_users_video_is_never_written_over(command, small_clip, tmp_path):
@@ -191,6 +233,9 @@ def test_flags_that_do_not_go_together(command, small_clip):
     command(small_clip, "--stride=1", error="--stride needs --window")
     command(small_clip, "--runtime=remote", error="belong together")
     command(small_clip, "--server=localhost:8500", error="belong together")
-    command(small_clip, "--name=stfn", error="for --runtime=remote alone")
+    for flag in ("name", "model_version", "timeout"):
+        told = f"--{flag} is for --runtime=remote alone"
+        command(small_clip, f"--{flag}=7", error=told)
+    command(small_clip, "--model_version=7", error=": use --model .*/stfn/7$")
     command(small_clip, "--runtime=magic", error="a format must be one of")
     command(error="name at least one video")
