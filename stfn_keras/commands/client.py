@@ -1,7 +1,8 @@
 """Ask a server: `python -m stfn_keras.serving.client --server HOST:PORT VIDEO...`.
 
---config is the model's assets.extra/config.json, or a copy of it: videos are prepared
-here, flow included, as the model was trained, and only encoded images travel.
+--config is the model's assets.extra/config.json, or a copy of it, or the folder of the
+model: videos are prepared here, flow included, as the model was trained, and only
+encoded images travel.
 --server is HOST:8500 for TensorFlow Serving's gRPC, http://HOST:8501 for its REST and
 for KServe, v2+http://HOST:8000 for Triton.
 """
@@ -17,12 +18,15 @@ from stfn_keras import flags
 from stfn_keras.errors import UserError
 from stfn_keras.files import shown
 from stfn_keras.quiet import import_keras_quietly
+from stfn_keras.video.listing import is_frame_folder
 
 
 def define_flags() -> None:
     """Define every flag of the command."""
     absl_flags.DEFINE_string("server", None, "its address", required=True)
-    absl_flags.DEFINE_string("config", None, "the model's config.json", required=True)
+    absl_flags.DEFINE_string(
+        "config", None, "the model's config.json, or its folder", required=True
+    )
     absl_flags.DEFINE_string(
         "name", "", "of the model on the server; of the export's folder if none"
     )
@@ -59,6 +63,7 @@ def main(argv: Sequence[str]) -> None:
     ) as client:  # fmt: skip
         for video in videos:
             try:
+                _check_video(video)
                 best = client.predict_video(video).top(values.top)
             except Unavailable as error:  # nor would it answer for the others
                 raise UserError(f"{shown(video)}: {error}") from error
@@ -76,6 +81,15 @@ def main(argv: Sequence[str]) -> None:
                 print("\n".join([shown(video), *lines]), flush=True)
     if failed:
         raise UserError(f"{failed} of {len(videos)} videos could not be predicted")
+
+
+def _check_video(video: Path) -> None:
+    """Refuse a folder of videos, which the client does not look into."""
+    if video.is_dir() and not is_frame_folder(video):
+        raise UserError(
+            "the client takes video files and frame folders. Received: the folder "
+            f"{shown(video)}; name the videos in it"
+        )
 
 
 def run() -> None:

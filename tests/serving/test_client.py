@@ -2,8 +2,11 @@
 
 import contextlib
 import json
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -220,6 +223,52 @@ def test_what_speaks_no_http_is_told(over_grpc):
         pytest.raises(UserError, match="--server must speak HTTP|reached|within"),
     ):
         client.predict({"rgb_jpeg": [[b""]]})
+
+
+def test_a_port_of_http_is_named_where_grpc_is_asked_for(served):
+    """It was tried again for a minute."""
+    from serving.stand_in import http_stand_in
+
+    with http_stand_in(served) as (address, _):
+        bare = address.removeprefix("http://")
+        with (
+            Client.open(bare, name="stfn") as client,
+            pytest.raises(UserError, match=f"speaks HTTP: write {address}") as told,
+        ):
+            client.predict({"rgb_jpeg": [[b""]]})
+    assert not isinstance(told.value, Unavailable)
+
+
+def test_bytes_that_are_no_http_are_not_shown():
+    with (
+        talking(b"\x00\x00\x18\x04\x00\r\n") as address,
+        Client.open(address, name="stfn", timeout=5) as client,
+        pytest.raises(UserError, match="--server must speak HTTP") as told,
+    ):
+        client.predict({"rgb_jpeg": [[b""]]})
+    assert "x18" not in str(told.value)
+
+
+@pytest.mark.parametrize("folder", ["", "assets.extra/config.json", ".."])
+def test_a_configuration_is_a_file_or_the_folder_of_its_model(small_stfn, folder):
+    with Client.open("http://127.0.0.1:1", small_stfn / folder) as client:
+        assert client._preparer.segments == 3
+
+
+def test_a_folder_that_is_no_model_is_no_configuration(tmp_path):
+    with pytest.raises(UserError, match="--config must be a folder made by export.py"):
+        Client.open("http://127.0.0.1:1", tmp_path, "stfn")
+
+
+def test_importing_grpc_says_nothing():
+    """TensorFlow, which its protos are of, prints six lines of the hardware."""
+    pytest.importorskip("tensorflow_serving", reason="needs the extra [serving]")
+    found = subprocess.run(
+        [sys.executable, "-c", "import stfn_keras.serving.client.tfs_grpc"],
+        capture_output=True, text=True, timeout=120,
+        env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"},
+    )  # fmt: skip
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("answer", [b"what?\r\n\r\n", b"HTTP/1.1 x\r\n\r\n"])

@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+from parsed import call
+
+from stfn_keras.commands import client
+
 
 def test_a_bad_video_is_told_and_the_rest_go_on(
     over_rest, small_stfn, small_clip, tmp_path
@@ -36,3 +40,15 @@ def test_nobody_there_is_one_line(small_stfn, small_clip):
     assert "another.avi" not in found.stderr  # it would not be answered either
     assert "clip.mkv: the server cannot be reached" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_a_folder_of_videos_is_refused_by_what_the_client_takes(
+    small_stfn, tmp_path, capsys
+):
+    (tmp_path / "clip.avi").write_bytes(b"")
+    call(
+        client, "--server=http://127.0.0.1:1", f"--config={small_stfn}", tmp_path,
+        error="1 of 1 videos",
+    )  # fmt: skip
+    told = "the client takes video files and frame folders. Received: the folder"
+    assert told in capsys.readouterr().err

@@ -14,7 +14,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.files import read_json
 from stfn_keras.serving.client.retry import retried
 from stfn_keras.serving.client.transport import MAX_BYTES, Transport, open_transport
-from stfn_keras.serving.folder import MARK, is_version
+from stfn_keras.serving.folder import CONFIG, EXTRA, MARK, is_version, newest_version
 from stfn_keras.serving.preparer import Preparer
 from stfn_keras.serving.ranking import best_classes
 
@@ -81,7 +81,8 @@ class Client:
         Args:
             server: `HOST:PORT` for gRPC, `http://HOST:PORT` for REST, ...: see
                 `stfn_keras.serving.client.transport`.
-            config: The model's `assets.extra/config.json`, or a copy of it.
+            config: The model's `assets.extra/config.json`, or a copy of it; or the
+                folder of the model, whose newest version is taken, or of a version.
             name: Of the model on the server; None for that of the export's folder.
             version: Of the model; None for the server's choice, its newest.
             timeout: Seconds that a request may take, all its tries together.
@@ -92,6 +93,8 @@ class Client:
             UserError: The address is none, the file is no configuration of a model,
                 or the model has no name.
         """
+        if config is not None and config.is_dir():
+            config = newest_version(config, "--config") / EXTRA / CONFIG
         found = None if config is None else read_config_file(config)
         if not name and config is not None:
             name = _folder_name(config)

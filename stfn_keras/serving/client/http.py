@@ -58,8 +58,8 @@ def post(
         raise Unavailable("the server broke off its answer") from error
     except http.client.HTTPException as error:
         raise UserError(
-            f"--server must speak HTTP. Received from {url}: {error!r}; gRPC has no "
-            "http:// before it, and a port of its own"
+            f"--server must speak HTTP. Received from {url}: something else; gRPC has "
+            "no http:// before it, and a port of its own"
         ) from error
     except ValueError as error:  # UnicodeError is one
         raise _no_address(url, error) from error
