@@ -40,7 +40,8 @@ class LiteRTRuntime:
             interpreter = Interpreter(
                 model_path=str(path), num_threads=threads or os.cpu_count() or 1
             )
-        self._call = interpreter.get_signature_runner(SIGNATURE)
+            interpreter.allocate_tensors()
+            self._call = interpreter.get_signature_runner(SIGNATURE)
         details = self._call.get_input_details()
         self.inputs: Inputs = {
             stream: tuple(int(side) for side in details[stream]["shape"][1:])
