@@ -11,6 +11,7 @@ A network is a functional model; `endpoints` names the tensors inside it.
 """
 
 from stfn_keras.models.activations import activation_bytes
+from stfn_keras.models.feature_difference import FeatureDifference
 from stfn_keras.models.feature_gate import FeatureGate
 from stfn_keras.models.fold_time import FoldTime
 from stfn_keras.models.fusion import SpatioTemporalFusion
@@ -20,18 +21,22 @@ from stfn_keras.models.motion_gate import MotionGate, with_motion_gate
 from stfn_keras.models.network import (
     build,
     build_head,
+    check_installed,
     endpoints,
     initialise,
     take_towers,
     tower_layers,
 )
 from stfn_keras.models.preprocessing import Preprocess
+from stfn_keras.models.rank_pooling import RankPooling
 from stfn_keras.models.recompute import recompute_towers
 from stfn_keras.models.res_inception import TemporalResInception
 from stfn_keras.models.segment_attention import SegmentAttention
 from stfn_keras.models.segment_consensus import SegmentConsensus
 from stfn_keras.models.segment_position import SegmentPosition
+from stfn_keras.models.sobel import Sobel
 from stfn_keras.models.synchronized import synchronize_batchnorm
+from stfn_keras.models.taps import tapped_tower
 from stfn_keras.models.temporal_convolution import TemporalConvolution
 from stfn_keras.models.temporal_max_pooling import TemporalMaxPooling
 from stfn_keras.models.temporal_mlp import TemporalMLP
@@ -44,6 +49,7 @@ from stfn_keras.models.towers import (
     input_channels,
     input_size,
 )
+from stfn_keras.models.vlad import VLAD
 from stfn_keras.models.weight_files import weighted_layers
 from stfn_keras.models.weights import (
     copy_by_name,
@@ -55,15 +61,19 @@ from stfn_keras.models.weights import (
 
 __all__ = [
     "TOWERS",
+    "VLAD",
+    "FeatureDifference",
     "FeatureGate",
     "FoldTime",
     "LogitsFusion",
     "ModalityDropout",
     "MotionGate",
     "Preprocess",
+    "RankPooling",
     "SegmentAttention",
     "SegmentConsensus",
     "SegmentPosition",
+    "Sobel",
     "SpatioTemporalFusion",
     "TemporalConvolution",
     "TemporalMLP",
@@ -75,6 +85,7 @@ __all__ = [
     "build",
     "build_head",
     "build_tower",
+    "check_installed",
     "copy_by_name",
     "endpoints",
     "feature_size",
@@ -88,6 +99,7 @@ __all__ = [
     "set_batchnorm_momentum",
     "synchronize_batchnorm",
     "take_towers",
+    "tapped_tower",
     "tower_layers",
     "weighted_layers",
     "with_motion_gate",

@@ -12,7 +12,8 @@ module that builds a network. It holds
 - `take_towers(network, towers)`, where trained towers are not found by the layers'
   names alone;
 - `tower_layers(network, stream)`, where the towers are linked layer by layer;
-- `initialise(network, batches, seed)`, where new layers start from what the towers see.
+- `initialise(network, batches, seed)`, where new layers start from what the towers see;
+- `check_installed()`, where it needs a package that not every network needs.
 
 A tower that is used whole is the layer `rgb_features` or `flow_features`. Where towers
 are linked layer by layer, each of their layers is named `rgb_` or `flow_` and its name
@@ -160,6 +161,16 @@ def endpoints(model: keras.Model) -> dict[str, keras.KerasTensor]:
         elif layer.name not in ("rgb", "flow", "modality_dropout"):
             points[layer.name] = layer.output
     return points
+
+
+def check_installed(config: ModelConfig) -> None:
+    """Check that what a network needs besides Keras is there.
+
+    Raises:
+        UserError: A package is not installed; says how to install it.
+    """
+    if check := getattr(_module(config), "check_installed", None):
+        check()
 
 
 def _module(config: ModelConfig) -> ModuleType:

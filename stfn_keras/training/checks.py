@@ -38,6 +38,7 @@ def check_settings(
             f"the data hold the flow {', '.join(manifest.flow)}. Received "
             f"--flow={training.flow}: prepare the data with it, or name another"
         )
+    models.check_installed(model)
     segment_bounds(manifest.snippets, model.segments)  # raises if there are too few
     for stream in model.streams:
         models.input_size(model, stream)  # raises if the tower needs a larger one

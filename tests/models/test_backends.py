@@ -1,13 +1,23 @@
-"""The networks run under JAX, where no TensorFlow is installed."""
+"""Networks run under JAX, where no TensorFlow is installed, and agree with its."""
 
+import dataclasses
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+from models.networks.every_network import config_of, videos
+from small_resnet import use_small_resnet
 
+from stfn_keras import models
+from stfn_keras.config import NETWORKS
+
+TESTS = Path(__file__).parents[1]
 SCRIPT = """
-import sys
+import json, pathlib, sys
 sys.modules["tensorflow"] = None  # as if it were not installed
 
 import numpy as np
@@ -33,22 +43,50 @@ x = {
 }
 history = model.fit(x, {"logits": np.array([0, 1])}, verbose=0)
 assert np.isfinite(history.history["loss"][0])
+
+# What TensorFlow computed of every network, with the same weights.
+from small_resnet import use_small_resnet
+import pytest
+
+use_small_resnet(pytest.MonkeyPatch())
+for file in sorted(pathlib.Path(sys.argv[1]).glob("*.json")):
+    model = models.build(ModelConfig(**json.loads(file.read_text())), 4)
+    model.load_weights(file.with_suffix(".weights.h5"))
+    kept = np.load(file.with_suffix(".npz"))
+    found = model.predict_on_batch({name: kept[name] for name in model.input})
+    np.testing.assert_allclose(found["logits"], kept["logits"], rtol=1e-3, atol=1e-4)
+    print("agreed", file.stem)
 assert sys.modules["tensorflow"] is None
 print("trained a step")
 """
 
 
+def kept_by_tensorflow(folder):
+    """Weights, inputs and logits of every network."""
+    for name in NETWORKS:
+        config = config_of(name)
+        network = models.build(config, 4)
+        inputs = videos(network)
+        logits = network.predict_on_batch(inputs)["logits"]
+        (folder / f"{name}.json").write_text(json.dumps(dataclasses.asdict(config)))
+        network.save_weights(folder / f"{name}.weights.h5")
+        np.savez(folder / f"{name}.npz", logits=logits, **inputs)
+
+
 @pytest.mark.slow
-def test_a_training_step_under_jax_without_tensorflow():
+def test_jax_trains_and_agrees_without_tensorflow(tmp_path, monkeypatch):
     pytest.importorskip("jax")
+    use_small_resnet(monkeypatch)
+    kept_by_tensorflow(tmp_path)
     environment = {
         **os.environ,
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent))),
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiling takes most of the time
     }
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
         env=environment,
         capture_output=True,
         text=True,
@@ -56,3 +94,4 @@ def test_a_training_step_under_jax_without_tensorflow():
     )
     assert done.returncode == 0, done.stderr
     assert "trained a step" in done.stdout
+    assert done.stdout.count("agreed") == len(NETWORKS)

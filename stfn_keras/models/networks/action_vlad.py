@@ -13,7 +13,6 @@ starts orthogonal, which keeps lengths and angles as far as the fewer channels c
 and learns with the classifier.
 """
 
-import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -106,8 +105,9 @@ def set_centres(
         UserError: scikit-learn is not installed, or there are fewer features than
             clusters.
     """
-    require_sklearn("action_vlad, for the centres of its clusters,")
-    cluster = importlib.import_module("sklearn.cluster").MiniBatchKMeans
+    check_installed()
+    from sklearn.cluster import MiniBatchKMeans
+
     layers = {layer.name: layer for layer in network.layers if isinstance(layer, VLAD)}
     local = keras.Model(network.input, {n: v.input for n, v in layers.items()})
     draws = np.random.default_rng(seed)
@@ -129,7 +129,7 @@ def set_centres(
             )
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         layer.set_centres(
-            cluster(
+            MiniBatchKMeans(
                 n_clusters=layer.clusters, random_state=seed, batch_size=4096, n_init=3
             )
             .fit(found / np.maximum(lengths, 1e-6))
@@ -138,3 +138,12 @@ def set_centres(
 
 
 initialise = set_centres  # what `models.initialise` calls
+
+
+def check_installed() -> None:
+    """Check that k-means is there, before towers are trained for it.
+
+    Raises:
+        UserError: scikit-learn is not installed.
+    """
+    require_sklearn("action_vlad, for the centres of its clusters,")

@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from models.networks.every_network import config_of, videos
 from small_resnet import use_small_resnet
 
 from stfn_keras import models
-from stfn_keras.config import NETWORKS, ModelConfig
+from stfn_keras.config import NETWORKS
 from stfn_keras.exporting.saved_model import ServingModule
 
 CLASSES = 4
@@ -27,7 +28,6 @@ WEIGHTS = {
     "st_resnet": 35976,
     "st_multiplier": 33920,
 }
-LINKED = ("st_resnet", "st_multiplier")  # of ResNets alone
 
 
 @pytest.fixture(autouse=True)
@@ -40,23 +40,6 @@ def policy():
     before = keras.config.dtype_policy()
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy(before)
-
-
-def config_of(name, segments=3):
-    tower = "resnet50" if name in LINKED else "tiny"
-    size = 32 if name in (*LINKED, "off") else 16  # of `off` for a map of two places
-    return ModelConfig(
-        network=name, tower=tower, segments=segments, rgb_size=size, flow_size=size,
-        pairs=2, blocks=1, clusters=3, vlad_size=8, vlad_alpha=5.0, dropout=0.0,
-    )  # fmt: skip
-
-
-def videos(network, count=2, seed=0):
-    draws = np.random.default_rng(seed)
-    return {
-        stream: draws.integers(1, 256, (count, *tensor.shape[1:]), "uint8")
-        for stream, tensor in network.input.items()
-    }
 
 
 def test_every_entry_is_described():
