@@ -66,12 +66,17 @@ def test_a_pytriton_traceback_is_told_in_its_last_words(monkeypatch):
 
 def test_a_model_that_is_still_loading_is_awaited():
     """Triton calls it unknown, as it does one that it will never have."""
-    left = [2]  # questions until the server is ready
+    left, loaded = [2], [0]  # questions until it is ready; then, of what it has
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):  # noqa: N802 (the standard library's name)
             self.rfile.read(int(self.headers["Content-Length"]))
-            known = self.path.startswith("/v2/models/stfn_fuse/") and not left[0]
+            if self.path == "/v2/repository/index":
+                named = [{"name": "stfn_fuse"}] if loaded[0] > 1 else []
+                loaded[0] += 1
+                self._say(200, json.dumps(named).encode())
+                return
+            known = self.path.startswith("/v2/models/stfn_fuse/") and loaded[0] > 1
             header = json.dumps({"outputs": []} if known else {"error": "unknown"})
             self._say(200 if known else 404, header.encode())
 

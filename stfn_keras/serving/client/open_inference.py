@@ -9,6 +9,7 @@ as their length, 4 bytes, and themselves. Each signature is a model: stfn_serve_
 import json
 import re
 import struct
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,6 +22,7 @@ LENGTH = "Inference-Header-Content-Length"
 KINDS = {"uint8": "UINT8", "int32": "INT32", "float32": "FP32", "object": "BYTES"}
 _TYPES = {kind: name for name, kind in KINDS.items()}
 UNKNOWN = "404"  # of a model, which Triton says of one that it is loading, too
+MOMENT = 0.2  # seconds
 _SIZE = struct.Struct("<I")
 # PyTriton sends the whole traceback of what a server script raised.
 _REFUSAL = re.compile(r"PyTritonInvalidOperationError: (.+)")
@@ -31,7 +33,6 @@ class OpenInferenceTransport:
 
     def __init__(self, url: str, name: str, version: str, max_bytes: int) -> None:
         self._url, self._name, self._version = url, name, version
-        self._ready = f"{url}/v2/health/ready"
         self._max_bytes = max_bytes
 
     def call(
@@ -45,7 +46,7 @@ class OpenInferenceTransport:
         try:
             answer, about = post(url, header + data, headers, timeout, self._max_bytes)
         except ServerError as error:
-            if error.status == UNKNOWN and not answers(self._ready, timeout):
+            if error.status == UNKNOWN and self._is_loading(timeout):
                 raise Unavailable(f"the server is not ready: {error.detail}") from error
             told = _REFUSAL.search(error.detail)
             if told is None:
@@ -53,6 +54,24 @@ class OpenInferenceTransport:
             raise ServerError(error.status, told[1]) from error
         length = about.get(LENGTH.lower(), "")
         return unpack(answer, int(length) if length.isdecimal() else len(answer))
+
+    def _is_loading(self, timeout: float) -> bool:
+        """Whether a server may yet load a model that it does not know.
+
+        PyTriton's is ready before it has any, and for a moment between two of them.
+        """
+        for pause in (MOMENT, 0.0):
+            if not answers(f"{self._url}/v2/health/ready", timeout):
+                return True
+            try:
+                url = f"{self._url}/v2/repository/index"
+                index, _ = post(url, b"", {}, timeout, self._max_bytes)
+                if json.loads(index) == []:
+                    return True
+            except (UserError, ValueError):
+                return False  # it does not tell
+            time.sleep(pause)
+        return False
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -50,7 +50,7 @@ def main(_: Sequence[str]) -> None:
     try:
         from pytriton.exceptions import PyTritonError
         from pytriton.model_config import ModelConfig
-        from pytriton.triton import Triton, TritonConfig, TritonLifecyclePolicy
+        from pytriton.triton import Triton, TritonConfig
     except ImportError as error:
         raise UserError(
             f"expected PyTriton to be installed. Received: {error}; in an environment "
@@ -67,12 +67,8 @@ def main(_: Sequence[str]) -> None:
     # Triton's Python must be this one, not another of the same minor version.
     libraries = [sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH")]
     os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
-    # Started with all of its models: it would say that it is ready before it has any.
-    together = TritonLifecyclePolicy(
-        launch_triton_on_startup=False, local_model_store=True
-    )
     check_free(values.address, ports)  # loading took a while
-    with Triton(config=config, triton_lifecycle_policy=together) as triton:
+    with Triton(config=config) as triton:
         for signature in served.inputs:
             triton.bind(
                 model_name=f"{name}_{signature}",
