@@ -145,7 +145,7 @@ def test_a_stream_that_breaks_off_says_why(network):
 
     report = recognise(broken(), network, FAST, ignore)
     assert (report.frames, report.fault) == (1, "the camera is gone")
-    with pytest.raises(UserError, match="missing"):
+    with pytest.raises(UserError, match="no such file"):
         recognise(play("nowhere.avi"), network, FAST, ignore)
 
 
