@@ -139,6 +139,8 @@ def test_refused_formats_leave_a_reason_and_no_file(trained, tmp_path, failing):
     assert parity["openvino"]["bytes"] == 8
     config = json.loads((folder / "assets.extra" / "config.json").read_text())
     assert config["formats"] == ["saved_model"]
+    with pytest.raises(UserError, match="openvino, which its export refused: its sc"):
+        open_runtime(folder, "openvino")
 
 
 @pytest.fixture

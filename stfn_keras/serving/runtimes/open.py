@@ -7,7 +7,8 @@ import importlib
 from pathlib import Path
 
 from stfn_keras.errors import UserError
-from stfn_keras.serving.folder import read_config
+from stfn_keras.files import read_json
+from stfn_keras.serving.folder import EXTRA, read_config
 from stfn_keras.serving.formats import FORMATS
 from stfn_keras.serving.runtimes.base import Runtime
 from stfn_keras.serving.runtimes.tensorrt import SUFFIX, TensorRTRuntime
@@ -56,11 +57,23 @@ def open_runtime(
     name = format_name(name)
     published = read_config(folder).get("formats", ["saved_model"])
     if name not in published:
+        reason = _refused(folder, name)
         raise UserError(
-            f"{folder} was published as {', '.join(published)}. Received: {name}; "
-            f"export.py --formats={name} makes a version that has it"
+            f"{folder} was published as {', '.join(published)}. Received: {name}"
+            + (
+                f", which its export refused: {reason}"
+                if reason
+                else f"; export.py --formats={name} makes a version that has it"
+            )
         )
     return load_runtime(folder, name, threads)
+
+
+def _refused(folder: Path, name: str) -> str:
+    """Why a version's export refused a format; empty where it was not wanted."""
+    path = folder / EXTRA / "parity.json"
+    parity = read_json(path, "an export's comparison") if path.is_file() else {}
+    return str(parity.get(name, {}).get("reason", ""))
 
 
 def load_runtime(folder: Path, name: str, threads: int | None = None) -> Runtime:
