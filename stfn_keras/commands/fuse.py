@@ -55,6 +55,8 @@ def main(argv: Sequence[str]) -> None:
     learned = _learned()
     if learned and values.weights:
         raise UserError(f"{learned} finds the weights. Received: --weights too")
+    if values.svm and values["on"].present:
+        raise UserError("--svm is fitted on softmax scores. Received: --on too")
     if values.validation and not learned:
         raise UserError("--validation is for --search or --svm. Received: neither")
     entries = [Entry.read(text, values.seed) for text in argv[1:]]

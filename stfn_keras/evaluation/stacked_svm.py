@@ -35,6 +35,12 @@ def svm_fused(held: Sequence[Scores], tested: Sequence[Scores]) -> Scores:
     from sklearn.svm import LinearSVC
 
     first, label = tested[0], held[0].label
+    if held[0].classes.tolist() != first.classes.tolist():
+        raise UserError(
+            "expected the same classes in the same order in validation and test "
+            f"scores. Received: {', '.join(map(str, held[0].classes[:3]))} ... and "
+            f"{', '.join(map(str, first.classes[:3]))} ..."
+        )
     classes = len(first.classes)
     if missing := sorted(set(range(classes)) - set(label.tolist())):
         raise UserError(

@@ -21,7 +21,7 @@ from stfn_keras.models.motion_gate import MotionGate, with_motion_gate
 from stfn_keras.models.network import (
     build,
     build_head,
-    check_installed,
+    check,
     endpoints,
     initialise,
     take_towers,
@@ -85,7 +85,7 @@ __all__ = [
     "build",
     "build_head",
     "build_tower",
-    "check_installed",
+    "check",
     "copy_by_name",
     "endpoints",
     "feature_size",

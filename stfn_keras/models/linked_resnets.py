@@ -66,7 +66,7 @@ def build(
         UserError: The towers cannot be linked: not ResNets, or of two input sizes,
             or with options that are for towers of their own.
     """
-    _check(config)
+    check(config)
     inputs = stream_inputs(config)
     folded = {
         stream: FoldTime(name=f"{stream}_folded")(tensor)
@@ -207,7 +207,13 @@ def _rewire(
     return {**taps, "maps": x}
 
 
-def _check(config: ModelConfig) -> None:
+def check(config: ModelConfig) -> None:
+    """Refuse towers that cannot be linked, before any of them is trained.
+
+    Raises:
+        UserError: They are no ResNets of one input size; or an option is set that
+            the network has no place for.
+    """
     if config.tower not in RESNETS:
         raise UserError(
             f"--network={config.network} links the stages of two ResNets: expected "

@@ -13,7 +13,7 @@ module that builds a network. It holds
   names alone;
 - `tower_layers(network, stream)`, where the towers are linked layer by layer;
 - `initialise(network, batches, seed)`, where new layers start from what the towers see;
-- `check_installed()`, where it needs a package that not every network needs.
+- `check(config)`, where it needs a package or a tower that not every network needs.
 
 A tower that is used whole is the layer `rgb_features` or `flow_features`. Where towers
 are linked layer by layer, each of their layers is named `rgb_` or `flow_` and its name
@@ -163,14 +163,14 @@ def endpoints(model: keras.Model) -> dict[str, keras.KerasTensor]:
     return points
 
 
-def check_installed(config: ModelConfig) -> None:
-    """Check that what a network needs besides Keras is there.
+def check(config: ModelConfig) -> None:
+    """Refuse what a network cannot be built of, before its towers are trained.
 
     Raises:
-        UserError: A package is not installed; says how to install it.
+        UserError: Its towers or options do not fit, or a package is not installed.
     """
-    if check := getattr(_module(config), "check_installed", None):
-        check()
+    if refuse := getattr(_module(config), "check", None):
+        refuse(config)
 
 
 def _module(config: ModelConfig) -> ModuleType:

@@ -11,7 +11,7 @@ from stfn_keras.training.checkpoint import StageCheckpoints
 from stfn_keras.training.run import Run
 
 # What a run must share with the run whose towers it takes.
-SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs", "consensus", "top_k")
+SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs", "consensus")
 
 
 def needed_stages(model: ModelConfig) -> tuple[str, ...]:
@@ -38,7 +38,9 @@ def check_settings(
             f"the data hold the flow {', '.join(manifest.flow)}. Received "
             f"--flow={training.flow}: prepare the data with it, or name another"
         )
-    models.check_installed(model)
+    models.check(model)
+    if not model.is_pooled:
+        _check_pixels(model, training)
     segment_bounds(manifest.snippets, model.segments)  # raises if there are too few
     for stream in model.streams:
         models.input_size(model, stream)  # raises if the tower needs a larger one
@@ -66,6 +68,22 @@ def check_settings(
         )
 
 
+def _check_pixels(model: ModelConfig, training: TrainingConfig) -> None:
+    """Refuse settings of cached features where a network trains on none.
+
+    Raises:
+        UserError: Says which.
+    """
+    plain = TrainingConfig()
+    for name in ("fusion_videos", "fusion_init"):
+        if getattr(training, name) != getattr(plain, name):
+            raise UserError(
+                f"--network={model.network} trains on pixels, and --{name} is of "
+                f"networks above cached features: leave it at {getattr(plain, name)}. "
+                f"Received: {getattr(training, name)}"
+            )
+
+
 def check_stages(
     model: ModelConfig, asked: tuple[str, ...], out: Path, towers_from: Path | None
 ) -> None:
@@ -76,6 +94,11 @@ def check_stages(
     """
     if "fusion" not in model.stages and asked == ("fusion",):
         raise UserError(f"--network={model.network} has no fusion stage to train")
+    if "fusion" in asked and "end_to_end" in model.stages:
+        raise UserError(
+            f"--network={model.network} has no fusion stage: it is trained end to end. "
+            f"Give --stages=rgb,flow,end_to_end. Received: {','.join(asked)}"
+        )
     for name in asked:
         before_last = [stage for stage in needed_stages(model) if stage != "end_to_end"]
         needed = {"fusion": model.streams, "end_to_end": tuple(before_last)}

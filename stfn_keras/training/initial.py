@@ -157,6 +157,12 @@ class Initial:
                 f"--network={self.model.network}): give a source with both, or a "
                 "--network of its stream"
             )
+        if "end_to_end" in self.model.stages:
+            raise UserError(
+                f"--init_from={self.path} is a --network={self.model.network}, whose "
+                "towers are linked layer by layer: no stage can start from them. Give "
+                "a run with whole towers, such as a late_fusion"
+            )
         if "fusion" in model.stages:  # what a late stage would find too late
             source = _upper(self.model, len(self.labels))
             target = _upper(model, len(self.classes))
@@ -173,8 +179,10 @@ class Initial:
         pairs: dict[str, tuple] = {}
         for path, layer in ours.items():
             is_new = self.reset_head and _is_classifier(path)
-            # Behind feature fusion there is no classifier of each tower.
-            lost = _is_classifier(path) and path not in theirs and stage != "fusion"
+            # Behind feature fusion there is no classifier of each tower; one above
+            # maps reads something else.
+            has_it = path in theirs and self.model.is_pooled
+            lost = _is_classifier(path) and not has_it and stage != "fusion"
             if without_time or is_new or lost:
                 pairs[path] = (layer, None)
                 continue

@@ -86,11 +86,10 @@ def train_upper(work: Work, fit: Callable[..., None] = fit_stage) -> None:
         network = pixel_network(work)
     if not stage.checkpoints.kept:
         models.take_towers(run.model, network, trained_towers(work)[0])
-        if work.initial:
+        seen = training_views(work, network)
+        models.initialise(run.model, network, seen, run.training.seed)
+        if work.initial:  # what it lacks keeps its start
             work.initial.apply(network, "fusion", work.writes_to)
-        else:
-            seen = training_views(work, network)
-            models.initialise(run.model, network, seen, run.training.seed)
     config = pixel_config(work, "fusion")
     fit_on_pixels(work, stage, network, config, run.model.segments, fit)
 
@@ -100,6 +99,8 @@ def train_end_to_end(work: Work, fit: Callable[..., None] = fit_stage) -> None:
     stage = work.stage("end_to_end")
     with work.building():
         network = pixel_network(work, "end_to_end")
+    digests = tower_digests(work)
+    chief_first(work.engine, lambda: stage.checkpoints.begin(digests))
     if not stage.checkpoints.kept:
         models.copy_by_name(assemble(work), network)
     config, segments = work.run.training.end_to_end, work.run.model.segments

@@ -1,12 +1,15 @@
 """Every recipe is a flag file that train.py takes, and its head says how it is used."""
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from stfn_keras import models
 from stfn_keras.config import FLOW_STAGE, RGB_STAGE, ModelConfig, TrainingConfig
 from stfn_keras.experiments.settings import changed
+from stfn_keras.experiments.views import check_views
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.flags"))
 PAPER = [r for r in RECIPES if r.stem.split("-")[-1] in ("resnet101", "inception_v3")]
@@ -36,6 +39,8 @@ def test_a_recipe_is_taken_and_headed_by_its_command(recipe):
     head = recipe.read_text().split("\n--")[0]
     assert "python train.py --data" in head
     assert f"--flagfile recipes/{recipe.name}" in head
+    if views := re.search(r"--splits.*?--views (\S+)", head, re.DOTALL):
+        check_views(model, views[1], SimpleNamespace(snippets=25, flip=True))
     assert ("Not run here" in head) == (recipe.stem.split("-")[0] != "demo" and
                                         "lite0" not in recipe.stem)  # fmt: skip
 

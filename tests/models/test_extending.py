@@ -43,7 +43,7 @@ def test_the_page_adds_a_network(added):
     assert copied == ["flow_logits", "rgb_logits"]
     features = random.normal(size=(1, 3, 128)).astype("float32")
     inputs = {"rgb_features": features, "flow_features": features}
-    steps = np.abs(np.diff(features, axis=1, prepend=0)).max(axis=1)
+    steps = np.abs(np.diff(features, axis=1, prepend=features[:, :1])).max(axis=1)
     kernel, bias = head.get_layer("rgb_logits").get_weights()
     np.testing.assert_allclose(
         head(inputs)["rgb_logits"], steps @ kernel + bias, rtol=1e-4, atol=1e-5

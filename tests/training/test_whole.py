@@ -10,6 +10,7 @@ from small_resnet import use_small_resnet
 
 from stfn_keras import models
 from stfn_keras.config import PixelStageConfig, StageConfig
+from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import evaluate
 from stfn_keras.evaluation.explanation import Explainer
@@ -19,6 +20,8 @@ from stfn_keras.experiments.towers import Towers
 from stfn_keras.exporting.export import export
 from stfn_keras.models.networks import action_vlad
 from stfn_keras.training import whole
+from stfn_keras.training.checks import check_settings, check_stages
+from stfn_keras.training.initial import Initial
 from stfn_keras.training.train import train
 from stfn_keras.training.work import Work
 
@@ -91,6 +94,43 @@ def test_what_needs_pooled_features_says_so(vlad, trained):
         check(recipe, Towers.open(trained))
     with pytest.raises(UserError, match="pooled features.*Received: --network=action"):
         models.build_head(vlad.model, 2, 128)
+
+
+@pytest.mark.parametrize(
+    ("model", "training", "message"),
+    [
+        ({"network": "st_resnet"}, {}, "expected --tower to be one of resnet50"),
+        (VLAD, {"folds": 2, "fusion_videos": "both"}, "--fusion_videos is of networks"),
+        (VLAD, {"fusion_init": "towers"}, "--fusion_init is of networks above cached"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_towers_are_trained(
+    dataset, model, training, message
+):
+    manifest = Manifest.load(dataset)
+    with pytest.raises(UserError, match=message):
+        check_settings(small_model(**model), small_training(**training), manifest)
+
+
+def test_a_network_without_a_fusion_stage_says_which_it_has(tmp_path):
+    model = small_model(network="st_resnet", tower="resnet50")
+    stages = ("rgb", "flow", "fusion")
+    with pytest.raises(UserError, match="--stages=rgb,flow,end_to_end"):
+        check_stages(model, stages, tmp_path, None)
+
+
+def test_other_classifiers_start_new_and_linked_towers_start_nothing(vlad, dataset):
+    manifest = Manifest.load(dataset)
+    plain = small_model(network="spatial")
+    initial = Initial.open(vlad.folder, plain, small_training(), manifest)
+    starts = {s.layer: s for s in initial.apply(models.build(plain, 2), "rgb")}
+    assert starts["rgb_logits"].origin == "new"  # theirs reads VLAD's vectors
+    assert starts["rgb_features/conv1"].origin == "taken"
+    linked = dataclasses.replace(
+        initial, model=small_model(network="st_resnet", tower="resnet50")
+    )
+    with pytest.raises(UserError, match="linked layer by layer"):
+        linked._check_model(small_model(network="spatial", tower="resnet50"))
 
 
 def test_linked_towers_are_trained_together(dataset, tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ from stfn_keras.models.vlad import VLAD
 from stfn_keras.models.weights import copy_by_name
 
 MAPS = "stage5"
+CENTRES = "action_vlad, for the centres of its clusters,"
 SAMPLES = 50_000  # local features that the centres are sought among, at most
 PER_BATCH = 5_000  # of those, from one batch, so that many videos have a part
 
@@ -105,7 +106,7 @@ def set_centres(
         UserError: scikit-learn is not installed, or there are fewer features than
             clusters.
     """
-    check_installed()
+    require_sklearn(CENTRES)
     from sklearn.cluster import MiniBatchKMeans
 
     layers = {layer.name: layer for layer in network.layers if isinstance(layer, VLAD)}
@@ -140,10 +141,10 @@ def set_centres(
 initialise = set_centres  # what `models.initialise` calls
 
 
-def check_installed() -> None:
+def check(config: ModelConfig) -> None:
     """Check that k-means is there, before towers are trained for it.
 
     Raises:
         UserError: scikit-learn is not installed.
     """
-    require_sklearn("action_vlad, for the centres of its clusters,")
+    require_sklearn(CENTRES)

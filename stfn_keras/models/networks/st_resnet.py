@@ -10,10 +10,10 @@ import keras
 
 from stfn_keras.config import ModelConfig
 from stfn_keras.models import linked_resnets
-from stfn_keras.models.linked_resnets import take_towers, tower_layers
+from stfn_keras.models.linked_resnets import check, take_towers, tower_layers
 from stfn_keras.models.temporal_convolution import TemporalConvolution
 
-__all__ = ["build", "take_towers", "tower_layers"]
+__all__ = ["build", "check", "take_towers", "tower_layers"]
 
 # Both 1 x 1 convolutions of the second residual unit of each stage, in both streams.
 INFLATED = re.compile(r"conv[2-5]_block2_[13]_conv")
