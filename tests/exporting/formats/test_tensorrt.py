@@ -172,7 +172,7 @@ def test_an_absent_tensorrt_is_named(monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", absent)
-    with pytest.raises(UserError, match=r"pip install '.\[tensorrt\]'.*\[tensorrt-rtx\]"):
+    with pytest.raises(UserError, match=r"install '.\[tensorrt\]'.*\[tensorrt-rtx\]"):
         runtimes.find_tensorrt()
 
 
