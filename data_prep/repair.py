@@ -21,6 +21,7 @@ from data_prep.jobs.item import prepare_item
 from data_prep.jobs.job import WORK, Job, read_entry
 from stfn_keras import flags, storage
 from stfn_keras.config import check_at_least, option
+from stfn_keras.cores import cores
 from stfn_keras.data.index import Indexed, read_index
 from stfn_keras.data.ledger import read_ledger
 from stfn_keras.data.manifest import Manifest, Shard, shard_fault
@@ -195,7 +196,7 @@ def main(argv: Sequence[str]) -> None:
     repaired = repair_dataset(
         Path(argv[1]),
         Path(settings.videos),
-        running.cores(settings.workers),
+        cores(settings.workers),
         flags.read(ProcessLimits),
     )
     for name in repaired:

@@ -4,7 +4,6 @@ check_engine(options, beam_options)  # before anything is written
 run_task(task, prepare_item, beam_options)
 """
 
-import os
 import sys
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from data_prep.jobs.item import prepare_item
 from data_prep.jobs.job import Job, Outcome, made
 from data_prep.plan import DatasetOptions
 from data_prep.task import Task
+from stfn_keras.cores import cores
 from stfn_keras.data.manifest import ROLES
 
 
@@ -34,18 +34,6 @@ def check_engine(options: DatasetOptions, beam_options: Sequence[str]) -> bool:
     if options.engine != "beam":
         return True
     return beam_engine.parse_options(beam_options, cores(options.workers)).local
-
-
-def cores(workers: int = 0) -> int:
-    """Processes at once, where 0 are asked for: as many as there are cores.
-
-    In a container, fewer cores may be ours than there are.
-    """
-    if workers:
-        return workers
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def say(task: Task) -> None:

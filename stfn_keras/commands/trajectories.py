@@ -10,7 +10,6 @@ stopped.
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from absl import flags as absl_flags
 
 from stfn_keras import flags
+from stfn_keras.cores import cores
 from stfn_keras.trajectories.settings import EncodingConfig, ExtractionConfig
 from stfn_keras.video.limits import DecodingConfig
 
@@ -59,7 +59,7 @@ def main(_: Sequence[str]) -> None:
         flags.read(ExtractionConfig),
         flags.read(EncodingConfig),
         Path(values.cache) if values.cache else None,
-        values.workers or _cores(),
+        cores(values.workers),
         flags.read(DecodingConfig),
     )
     lost = len((out / "ledger.csv").read_text(encoding="utf-8").splitlines()) - 1
@@ -79,13 +79,6 @@ def main(_: Sequence[str]) -> None:
             f"(95 %: {100 * ends[0]:.1f} to {100 * ends[1]:.1f})"
         )
     print(out / "report" / "index.html")
-
-
-def _cores() -> int:
-    """In a container, fewer cores may be ours than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def run() -> None:
