@@ -115,6 +115,11 @@ class ModelConfig:
         return NETWORKS[self.network].stages
 
     @property
+    def upper_stages(self) -> tuple[str, ...]:
+        """Those of them that train what stands above the towers, and no tower."""
+        return tuple(stage for stage in self.stages if stage != "end_to_end")
+
+    @property
     def is_pooled(self) -> bool:
         """Whether what stands above the towers reads their pooled features alone."""
         return NETWORKS[self.network].pooled

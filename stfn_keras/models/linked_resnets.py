@@ -27,7 +27,7 @@ import numpy as np
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.models.fold_time import FoldTime
-from stfn_keras.models.networks.ends import scored, stream_inputs
+from stfn_keras.models.networks.ends import classified, scored, stream_inputs
 from stfn_keras.models.temporal_convolution import TemporalConvolution, inflate
 from stfn_keras.models.temporal_max_pooling import TemporalMaxPooling
 from stfn_keras.models.towers import build_tower, input_size
@@ -80,12 +80,7 @@ def build(
         x = keras.layers.GlobalAveragePooling2D(
             dtype="float32", name=f"{stream}_pooled"
         )(x)
-        x = keras.layers.Dropout(
-            config.dropout, dtype="float32", name=f"{stream}_dropout"
-        )(x)
-        heads[stream] = keras.layers.Dense(
-            classes, dtype="float32", name=f"{stream}_logits"
-        )(x)
+        heads[stream] = classified(config, classes, x, stream)
     return keras.Model(inputs, scored(config, heads), name=config.network)
 
 

@@ -100,8 +100,8 @@ def check_stages(
             f"Give --stages=rgb,flow,end_to_end. Received: {','.join(asked)}"
         )
     for name in asked:
-        before_last = [stage for stage in needed_stages(model) if stage != "end_to_end"]
-        needed = {"fusion": model.streams, "end_to_end": tuple(before_last)}
+        before_last = (*model.streams, *model.upper_stages)
+        needed = {"fusion": model.streams, "end_to_end": before_last}
         for before in needed.get(name, ()):
             is_tower = before in model.streams
             folder = towers_from if is_tower and towers_from else out

@@ -190,8 +190,7 @@ def find_rate(
 
 
 def _check_stage(model: ModelConfig, stage: str, towers_from: Path | None) -> None:
-    upper = tuple(name for name in model.stages if name != "end_to_end")
-    has = (*model.streams, *upper)
+    has = (*model.streams, *model.upper_stages)
     if stage not in has:
         raise UserError(
             f"--network={model.network} has the stages {', '.join(has)}. "

@@ -116,8 +116,7 @@ def measure_throughput(
 
 
 def _check(model: ModelConfig, stage: str, steps: int, seconds: float) -> None:
-    upper = tuple(name for name in model.stages if name != "end_to_end")
-    has = (*model.streams, *upper, "end_to_end")
+    has = (*model.streams, *model.upper_stages, "end_to_end")
     if stage not in has:
         raise UserError(
             f"--network={model.network} has the stages {', '.join(has)}. "

@@ -22,7 +22,7 @@ import numpy as np
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.extras import require_sklearn
-from stfn_keras.models.networks.ends import scored, stream_inputs
+from stfn_keras.models.networks.ends import classified, scored, stream_inputs
 from stfn_keras.models.taps import tapped_tower
 from stfn_keras.models.time_distributed import TimeDistributed
 from stfn_keras.models.vlad import VLAD
@@ -65,12 +65,7 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
         x = VLAD(
             config.clusters, config.vlad_alpha, dtype="float32", name=f"{stream}_vlad"
         )(x)  # (batch, clusters * channels)
-        x = keras.layers.Dropout(
-            config.dropout, dtype="float32", name=f"{stream}_dropout"
-        )(x)
-        heads[stream] = keras.layers.Dense(
-            classes, dtype="float32", name=f"{stream}_logits"
-        )(x)
+        heads[stream] = classified(config, classes, x, stream)
     return keras.Model(inputs, scored(config, heads), name=config.network)
 
 

@@ -69,6 +69,27 @@ def feature_inputs(config: ModelConfig, size: int) -> tuple[Tensors, Tensors]:
     return {f"{stream}_features": x for stream, x in features.items()}, features
 
 
+def classified(
+    config: ModelConfig, classes: int, x: Any, name: str
+) -> keras.KerasTensor:
+    """Dropout and a linear classifier, `<name>_dropout` and `<name>_logits`.
+
+    Args:
+        config: `dropout` is read.
+        classes: How many classes to tell apart.
+        x: Features, `(..., features)`.
+        name: Of the stream, or of what else is classified.
+
+    Returns:
+        Logits, float32 `(..., classes)`, also in mixed precision.
+    """
+    dropout = keras.layers.Dropout(
+        config.dropout, dtype="float32", name=f"{name}_dropout"
+    )
+    head = keras.layers.Dense(classes, dtype="float32", name=f"{name}_logits")
+    return head(dropout(x))
+
+
 def scored(config: ModelConfig, heads: Tensors) -> Tensors:
     """The outputs of a network, from the logits of one or of each of two classifiers.
 

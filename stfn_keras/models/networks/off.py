@@ -23,7 +23,7 @@ import keras
 from stfn_keras.config import ModelConfig
 from stfn_keras.models.feature_difference import FeatureDifference
 from stfn_keras.models.logits_fusion import LogitsFusion
-from stfn_keras.models.networks.ends import Tensors, scored, stream_inputs
+from stfn_keras.models.networks.ends import Tensors, classified, scored, stream_inputs
 from stfn_keras.models.sobel import Sobel
 from stfn_keras.models.taps import FEATURES, tapped_tower
 from stfn_keras.models.time_distributed import TimeDistributed
@@ -197,11 +197,9 @@ def _bottleneck(x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTe
 
 
 def _classified(config: ModelConfig, classes: int, x: Any, name: str) -> Any:
-    """Build the mean over segments or pairs, dropout and classifier: float32 logits.
+    """Build the mean over segments or pairs and its classifier: float32 logits.
 
     The classifier is linear: of the mean it gives the mean of its logits.
     """
     x = keras.layers.GlobalAveragePooling1D(dtype="float32", name=f"{name}_pooled")(x)
-    x = keras.layers.Dropout(config.dropout, dtype="float32", name=f"{name}_dropout")(x)
-    head = keras.layers.Dense(classes, dtype="float32", name=f"{name}_logits")
-    return head(x)
+    return classified(config, classes, x, name)

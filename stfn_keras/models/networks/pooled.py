@@ -17,6 +17,7 @@ from stfn_keras.models.fusion import MERGES, MODULES, SpatioTemporalFusion
 from stfn_keras.models.modality_dropout import ModalityDropout
 from stfn_keras.models.networks.ends import (
     Tensors,
+    classified,
     feature_inputs,
     scored,
     tower_features,
@@ -98,15 +99,11 @@ def _placed(config: ModelConfig, features: Tensors) -> Tensors:
 
 def _head(config: ModelConfig, classes: int, x: Any, name: str) -> keras.KerasTensor:
     """Build what makes logits of segments' features: (batch, classes), float32."""
-    dropout = keras.layers.Dropout(
-        config.dropout, dtype="float32", name=f"{name}_dropout"
-    )
-    classifier = keras.layers.Dense(classes, dtype="float32", name=f"{name}_logits")
     aggregate = config.consensus if config.is_consensus else config.aggregate
     if config.is_consensus and aggregate in MODES:  # of logits: the classifier is first
         consensus = SegmentConsensus(
             aggregate, config.top_k, dtype="float32", name=f"{name}_consensus"
         )
-        return consensus(classifier(dropout(x)))
+        return consensus(classified(config, classes, x, name))
     pooled = POOLINGS[aggregate](dtype="float32", name=f"{name}_pooled")
-    return classifier(dropout(pooled(x)))
+    return classified(config, classes, pooled(x), name)
