@@ -32,6 +32,7 @@ from stfn_keras.config.preparation import (
     LAYOUTS,
     PreparationConfig,
 )
+from stfn_keras.config.streams import STREAMS, Stream
 from stfn_keras.config.training import (
     END_TO_END_STAGE,
     FLOW_STAGE,
@@ -64,6 +65,7 @@ __all__ = [
     "RGB_STAGE",
     "STAGES",
     "STRATEGIES",
+    "STREAMS",
     "TEMPORALS",
     "TOWERS",
     "MachineConfig",
@@ -72,6 +74,7 @@ __all__ = [
     "PixelStageConfig",
     "PreparationConfig",
     "StageConfig",
+    "Stream",
     "TowerStageConfig",
     "TrainingConfig",
     "check_at_least",

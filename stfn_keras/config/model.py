@@ -1,9 +1,12 @@
 """Which network, and how it fuses."""
 
+import dataclasses
 from dataclasses import dataclass
 
 from stfn_keras.config.networks import NETWORKS
 from stfn_keras.config.options import check_at_least, check_choices, option
+from stfn_keras.config.streams import STREAMS
+from stfn_keras.errors import UserError
 
 TOWERS = (
     "resnet50",
@@ -38,6 +41,18 @@ class ModelConfig:
     rgb_size: int = option(0, "side of the RGB input in pixels; 0: the tower's own")
     flow_size: int = option(0, "side of the flow input in pixels; 0: as --rgb_size")
     pairs: int = option(5, "flow pairs per segment: 2 channels each (T: TSN)")
+    frames: int = option(1, "RGB frames in a row per segment: 3 channels each")
+    modalities: tuple[str, ...] = option(
+        (),
+        "streams, a tower each, of a network that takes any; empty: its own "
+        "(docs/models.md)",
+        STREAMS,
+    )
+    modality_weights: tuple[float, ...] = option(
+        (),
+        "weights of the streams' logits in their mean, in the order of the streams; "
+        "empty: 1 of RGB, --flow_weight of flow",
+    )
     width: int = option(
         0, "channels of each res-inception branch; 0: a quarter of the features (C)"
     )
@@ -88,11 +103,65 @@ class ModelConfig:
         check_at_least(
             self, 0.0, "dropout", "modality_dropout", "flow_weight", "vlad_alpha"
         )
+        check_at_least(self, 1, "frames")
+        self._check_modalities()
+
+    def _check_modalities(self) -> None:
+        if self.modalities and not NETWORKS[self.network].any_streams:
+            known = [name for name, entry in NETWORKS.items() if entry.any_streams]
+            raise UserError(
+                f"--modalities is for --network={', '.join(known)}. Received: "
+                f"--network={self.network}, which has its own streams"
+            )
+        if len(set(self.modalities)) < len(self.modalities):
+            raise UserError(
+                "--modalities must be distinct. Received: " + ",".join(self.modalities)
+            )
+        for name in self.streams:
+            stream = STREAMS[name]
+            flag = {"rgb": "frames", "flow": "pairs"}[stream.reads]
+            if getattr(self, flag) < stream.least:
+                raise UserError(
+                    f"the stream {name} is made of {stream.least} {flag} or more of a "
+                    f"segment. Received: --{flag}={getattr(self, flag)}"
+                )
+        weights = self.modality_weights
+        if weights and (len(weights) != len(self.streams) or min(weights) < 0.0):
+            raise UserError(
+                "--modality_weights must be one number, 0 or more, for each of the "
+                f"streams {', '.join(self.streams)}. Received: "
+                + ",".join(f"{weight:g}" for weight in weights)
+            )
+        if weights and not any(weights):
+            raise UserError("--modality_weights must not all be 0")
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """The input streams that the network reads."""
-        return NETWORKS[self.network].streams
+        """The network's streams, a tower each."""
+        return self.modalities or NETWORKS[self.network].streams
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The pixels that its streams read: `rgb`, `flow` or both."""
+        read = {STREAMS[stream].reads for stream in self.streams}
+        return tuple(name for name in ("rgb", "flow") if name in read)
+
+    @property
+    def stream_weights(self) -> tuple[float, ...]:
+        """The weight of each stream's logits in their mean."""
+        usual = {"rgb": 1.0, "flow": self.flow_weight}
+        own = tuple(usual[STREAMS[stream].reads] for stream in self.streams)
+        return self.modality_weights or own
+
+    def alone(self, stream: str) -> "ModelConfig":
+        """The same of one stream alone: the network that trains its tower."""
+        known = {"rgb": "spatial", "flow": "temporal"}
+        return dataclasses.replace(
+            self,
+            network=known.get(stream, "late_fusion"),
+            modalities=() if stream in known else (stream,),
+            modality_weights=(),
+        )
 
     @property
     def views_are_snippets(self) -> bool:

@@ -19,11 +19,12 @@ class Network:
     Attributes:
         description: What it is, in a line, for `--list_networks`.
         module: The module that builds it.
-        streams: The input streams that it reads.
+        streams: Its streams, a tower each; of `config/streams.py`.
         stages: The stages that it needs besides its towers'. None: the video's
             logits are a consensus of independent segments, which the towers alone
             give. `fusion` trains what stands above the towers, which stay as they
             are; `end_to_end` trains all of it.
+        any_streams: Whether `--modalities` may give it other streams.
         pooled: Whether what stands above the towers reads their pooled features
             alone, so that it can be trained and scored on cached ones.
     """
@@ -32,6 +33,7 @@ class Network:
     module: str
     streams: tuple[str, ...] = ("rgb", "flow")
     stages: tuple[str, ...] = ("fusion",)
+    any_streams: bool = False
     pooled: bool = True
 
 
@@ -41,26 +43,38 @@ NETWORKS = {
     ),
     "spatial": Network("the RGB tower alone, segments averaged", POOLED, ("rgb",), ()),
     "temporal": Network("the flow tower alone, the same", POOLED, ("flow",), ()),
-    "late_fusion": Network("mean of both towers' classifiers", POOLED, stages=()),
+    "late_fusion": Network(
+        "mean of the towers' classifiers", POOLED, stages=(), any_streams=True
+    ),
     "feature_fusion": Network("STFN's ablation with one fused stream", POOLED),
     "two_stream": Network(
         "Two-stream ConvNets (Simonyan and Zisserman, 2014): with --pairs=10",
         POOLED,
         stages=(),
+        any_streams=True,
     ),
     "tsn": Network(
         "Temporal Segment Networks (Wang et al., 2018): with --consensus",
         POOLED,
         stages=(),
+        any_streams=True,
+    ),
+    "four_stream": Network(
+        "Four-stream dynamic images (Bilen et al., 2018): with --frames=10 --pairs=10",
+        POOLED,
+        ("rgb", "flow", "dynamic_rgb", "dynamic_flow"),
+        stages=(),
     ),
     "action_vlad": Network(
         "ActionVLAD (Girdhar et al., 2017): all places of all segments around centres",
         f"{ROOM}.action_vlad",
+        any_streams=True,
         pooled=False,
     ),
     "off": Network(
         "Optical Flow guided Feature (Sun et al., 2018): feature differences, Sobel",
         f"{ROOM}.off",
+        any_streams=True,
         pooled=False,
     ),
     "st_resnet": Network(

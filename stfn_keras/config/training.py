@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from stfn_keras.config.options import check_at_least, check_choices, option
+from stfn_keras.config.streams import STREAMS
 from stfn_keras.errors import UserError
 
-STAGES = ("rgb", "flow", "fusion", "end_to_end")
+STAGES = (*STREAMS, "fusion", "end_to_end")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -144,8 +145,9 @@ class TrainingConfig:
 
     split: int = option(1, "which of the data's splits to train on, from 1")
     stages: tuple[str, ...] = option(
-        ("rgb", "flow", "fusion"),
-        "stages to run, in this order: rgb, flow, fusion, end_to_end",
+        (*STREAMS, "fusion"),
+        "stages to run, in this order, as far as the network has them: "
+        + ", ".join(STAGES),
         STAGES,
     )
     seed: int = option(0, "seed of weights, draws and shuffles")
@@ -230,8 +232,8 @@ class TrainingConfig:
             )
 
     def tower_stage(self, stream: str) -> TowerStageConfig:
-        """The settings of the stage `rgb` or `flow`."""
-        return {"rgb": self.rgb, "flow": self.flow_stage}[stream]
+        """The settings of a tower's stage: the flags of the pixels that it reads."""
+        return {"rgb": self.rgb, "flow": self.flow_stage}[STREAMS[stream].reads]
 
     def stage(self, name: str) -> StageConfig:
         """The settings of the stage of that name."""

@@ -19,6 +19,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
+from stfn_keras.config import STREAMS
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.pipeline import view_batches
 from stfn_keras.data.sampling import fixed_positions
@@ -79,7 +80,7 @@ def cached_view_features(
     if not _is_whole(folder):
         networks, _ = trained_towers(work)
         towers = {stream: tower_of(n, stream) for stream, n in networks.items()}
-        sizes = {s: int(t.input_shape[1]) for s, t in towers.items()}
+        sizes = {STREAMS[s].reads: int(t.input_shape[1]) for s, t in towers.items()}
         source = open_source(data, manifest, split, "e", run.flow, sizes)
         with naming_damage(data, manifest):
             _compute(towers, source, folder, crops)
@@ -132,7 +133,9 @@ def _compute(
             seen, labels = len(ids), labels + about["label"].numpy().tolist()
             ids += about["id"].numpy().tolist()
             for stream, tower in towers.items():
-                found = tower.predict_on_batch(inputs[stream][:, 0].numpy())
+                found = tower.predict_on_batch(
+                    inputs[STREAMS[stream].reads][:, 0].numpy()
+                )
                 flat[stream][seen : len(ids)] = np.asarray(found, np.float32)
             bar.update(len(ids) - seen)
         by_video = np.array(ids, object).reshape(-1, per_video)

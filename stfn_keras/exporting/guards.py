@@ -117,8 +117,11 @@ def check_servable(model: ModelConfig, height: int, width: int) -> None:
         UserError: Says by how much they are too large.
     """
     tile = padded(height) * padded(width)
-    each = {"rgb": height * width, "flow": 2 * model.pairs * tile}
-    for stream in model.streams:
+    each = {
+        "rgb": model.frames * height * width,
+        "flow": 2 * model.pairs * tile,
+    }
+    for stream in model.inputs:
         found, most = model.segments * each[stream], MAX_VIDEO_PIXELS[f"{stream}_jpeg"]
         if found > most:
             raise UserError(

@@ -27,6 +27,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from stfn_keras.config import STREAMS
 from stfn_keras.errors import UserError
 from stfn_keras.exporting.guards import guarded, guarded_jpegs
 from stfn_keras.video.centre import centre_views
@@ -103,14 +104,14 @@ class ServingModule(tf.Module):
         return tf.function(call, autograph=False).get_concrete_function(**specs)
 
     def _features(self, network: keras.Model) -> tf.types.experimental.ConcreteFunction:
-        shapes = {stream: shape[1:] for stream, shape in self.inputs.items()}
-        towers = {s: network.get_layer(f"{s}_features").layer for s in shapes}
+        shapes = {name: shape[1:] for name, shape in self.inputs.items()}
+        towers = _towers(network)
 
         def call(**inputs: tf.Tensor) -> Tensors:
             checked = guarded(inputs, shapes)
             return {
-                f"{s}_features": tf.cast(tower(checked[s], training=False), tf.float32)
-                for s, tower in towers.items()
+                layer: tf.cast(tower(checked[pixels], training=False), tf.float32)
+                for layer, (pixels, tower) in towers.items()
             }
 
         return _traced(call, shapes, tf.uint8)
@@ -128,15 +129,22 @@ def _is_apart(network: keras.Model) -> bool:
         for layer in wrappers
         if isinstance(layer.output, keras.KerasTensor) and len(layer.output.shape) == 3
     ]
-    return len(vectors) == len(network.input)
+    return len(vectors) == len(wrappers) > 0
+
+
+def _towers(network: keras.Model) -> dict[str, tuple[str, keras.Model]]:
+    """By the name of its features, the input that each tower reads, and the tower."""
+    wrappers = [layer for layer in network.layers if layer.name.endswith("_features")]
+    return {
+        wrapper.name: (STREAMS[wrapper.name.removesuffix("_features")].reads,
+                       wrapper.layer)
+        for wrapper in wrappers
+    }  # fmt: skip
 
 
 def _fuse(network: keras.Model) -> tf.types.experimental.ConcreteFunction:
     """Everything above the towers."""
-    features = {
-        f"{stream}_features": network.get_layer(f"{stream}_features").output
-        for stream in network.input
-    }
+    features = {name: network.get_layer(name).output for name in _towers(network)}
     head = keras.Model(list(features.values()), _outputs(network.output))
     shapes = {name: tuple(tensor.shape[1:]) for name, tensor in features.items()}
 

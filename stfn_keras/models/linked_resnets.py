@@ -27,7 +27,7 @@ import numpy as np
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.models.fold_time import FoldTime
-from stfn_keras.models.networks.ends import classified, scored, stream_inputs
+from stfn_keras.models.networks.ends import classified, pixel_inputs, scored
 from stfn_keras.models.temporal_convolution import TemporalConvolution, inflate
 from stfn_keras.models.temporal_max_pooling import TemporalMaxPooling
 from stfn_keras.models.towers import build_tower, input_size
@@ -67,7 +67,7 @@ def build(
             or with options that are for towers of their own.
     """
     check(config)
-    inputs = stream_inputs(config)
+    inputs = pixel_inputs(config)
     folded = {
         stream: FoldTime(name=f"{stream}_folded")(tensor)
         for stream, tensor in inputs.items()

@@ -43,10 +43,10 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
 
     Returns:
         A functional model. Its inputs are a dictionary of `rgb`, uint8
-        `(batch, segments, size, size, 3)`, and `flow`, uint8
+        `(batch, segments, size, size, 3 * frames)`, and `flow`, uint8
         `(batch, segments, size, size, 2 * pairs)` with 128 for no motion, as far
         as the network reads them. Its outputs are a dictionary of `logits` and
-        `scores`, float32 `(batch, classes)`, and `rgb_logits` and `flow_logits`
+        `scores`, float32 `(batch, classes)`, and `rgb_logits`, `flow_logits` ...
         where each stream has a classifier of its own.
 
     Raises:
@@ -91,7 +91,7 @@ def take_towers(
     Args:
         config: What the network was built from.
         network: From `build`.
-        towers: By stream, the `spatial` or `temporal` network that trained it.
+        towers: By stream, the network of that stream alone that trained it.
 
     Raises:
         UserError: Layers of one name have other shapes.
@@ -111,7 +111,7 @@ def tower_layers(
     Args:
         config: What the network was built from.
         network: From `build`.
-        stream: `rgb` or `flow`.
+        stream: One of the network's.
     """
     if layers := getattr(_module(config), "tower_layers", None):
         return layers(network, stream)

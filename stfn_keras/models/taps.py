@@ -29,7 +29,7 @@ def tapped_tower(config: ModelConfig, stream: str, names: Sequence[str]) -> kera
 
     Args:
         config: Names the tower and the sizes.
-        stream: `rgb` or `flow`.
+        stream: One of `STREAMS`.
         names: Of the outputs: stages, and `features`.
 
     Returns:

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from stfn_keras.config import ModelConfig
+from stfn_keras.config import STREAMS, ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.models import convnext, efficientnet_lite, tiny
 from stfn_keras.models.preprocessing import Preprocess
@@ -47,6 +47,8 @@ class Tower:
         taps: By stage, the layer whose output is the last map of its stride: the end
             of the last block, before the next block widens it (C). `stage5` is the
             last map of all, before pooling.
+        time: Whether the body reads a clip, `(batch, steps, height, width, channels)`,
+            in place of an image.
     """
 
     body: Body
@@ -58,6 +60,7 @@ class Tower:
     anonymous: bool = False
     flat: bool = False
     taps: Mapping[str, str] = field(default_factory=dict)
+    time: bool = False
 
 
 def _body(
@@ -140,7 +143,7 @@ TOWERS = {
 
 
 def input_size(config: ModelConfig, stream: str) -> int:
-    """Return the side in pixels of a stream's square input.
+    """Return the side in pixels of a stream's square input, or of `rgb` or `flow`.
 
     A flow size of 0 follows the RGB size, and an RGB size of 0 is the tower's own.
 
@@ -149,19 +152,23 @@ def input_size(config: ModelConfig, stream: str) -> int:
     """
     tower = TOWERS[config.tower]
     size = config.rgb_size or tower.size
-    if stream == "flow" and config.flow_size:
+    pixels = STREAMS[stream].reads
+    if pixels == "flow" and config.flow_size:
         size = config.flow_size
     if size < tower.minimum:
         raise UserError(
             f"--tower={config.tower} needs an input of {tower.minimum} pixels or "
-            f"more; set --{stream}_size. Received: {size}"
+            f"more; set --{pixels}_size. Received: {size}"
         )
     return size
 
 
 def input_channels(config: ModelConfig, stream: str) -> int:
-    """Return the channels of a stream's input: RGB, or (u, v) of each flow pair."""
-    return 3 if stream == "rgb" else 2 * config.pairs
+    """Return the channels of a stream's input: of all its frames, or of all pairs.
+
+    They lie one behind the other: (r, g, b) of each frame, (u, v) of each flow pair.
+    """
+    return 3 * config.frames if STREAMS[stream].reads == "rgb" else 2 * config.pairs
 
 
 def feature_size(config: ModelConfig) -> int:
@@ -179,7 +186,7 @@ def build_tower(config: ModelConfig, stream: str) -> keras.Model:
 
     Args:
         config: Names the tower and the sizes.
-        stream: `rgb` or `flow`.
+        stream: One of `STREAMS`.
 
     Returns:
         A model from uint8 `(batch, size, size, channels)` to features
@@ -194,9 +201,11 @@ def build_tower(config: ModelConfig, stream: str) -> keras.Model:
     # The scope tells the variables of both streams' towers apart by their path.
     with keras.name_scope(name):
         inputs = keras.Input(
-            (size, size, input_channels(config, stream)), dtype="uint8", name=stream
+            (size, size, input_channels(config, stream)),
+            dtype="uint8",
+            name=STREAMS[stream].reads,
         )
-        x = Preprocess(tower.mode, stream, name="preprocess")(inputs)
+        x = Preprocess(tower.mode, stream, tower.time, name="preprocess")(inputs)
         model = keras.Model(inputs, tower.body(x), name=name)
         if tower.anonymous:
             model = _numbered(model, inputs)

@@ -24,13 +24,14 @@ def load_tower_weights(
 ) -> None:
     """Set a tower's weights, all of them or none.
 
-    For the flow tower, the first kernel of RGB weights is averaged over its input
-    channels and repeated (cross-modality initialisation; T: TSN); all other
-    weights are copied. Weights that were saved from a flow tower load as they are.
+    For a tower that reads other channels than RGB's, the first kernel of RGB weights
+    is averaged over its input channels and repeated (cross-modality initialisation;
+    T: TSN); all other weights are copied. Weights that were saved from a tower of the
+    same channels load as they are.
 
     Args:
         tower: From `build_tower`.
-        stream: The stream of the tower, `rgb` or `flow`.
+        stream: The stream of the tower.
         config: The configuration that the tower was built from.
         source: None or `none` keeps the random weights; `imagenet` downloads those
             of `keras.applications`, once; anything else is a file in Keras'
@@ -183,7 +184,7 @@ def _assign(tower: keras.Model, arrays: Arrays, stream: str, origin: str) -> Non
         )
     first = next(iter(layers))
     values = dict(arrays)
-    if stream == "flow":
+    if stream != "rgb":
         values[first] = _cross_modality(arrays[first], layers[first])
     for key, layer in layers.items():
         expected, received = _shapes(layer.weights), _shapes(values[key])
@@ -200,7 +201,7 @@ def _assign(tower: keras.Model, arrays: Arrays, stream: str, origin: str) -> Non
 def _cross_modality(
     arrays: list[np.ndarray], layer: keras.layers.Layer
 ) -> list[np.ndarray]:
-    """Make the first convolution's arrays fit flow, if they are of RGB.
+    """Make the first convolution's arrays fit other channels, if they are of RGB.
 
     The mean over the input channels is repeated, not rescaled: a flow stack whose
     channels are equal gives 2 * pairs / 3 times the response of a gray image.

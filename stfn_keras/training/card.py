@@ -102,7 +102,7 @@ def _data(run: Run, name: str) -> list[str]:
         f"{block['snippets']} snippets per video, of which the network sees "
         f"{run.model.segments}; short side or size {block['size']} pixels",
     ]
-    if "flow" in run.model.streams:
+    if "flow" in run.model.inputs:
         flow = block["flow"][run.flow]
         lines.append(
             f"flow `{run.flow}`: preset {flow['preset']} version {flow['version']}, "

@@ -11,7 +11,7 @@ from stfn_keras.training.checkpoint import StageCheckpoints
 from stfn_keras.training.run import Run
 
 # What a run must share with the run whose towers it takes.
-SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs", "consensus")
+SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs", "frames", "consensus")
 
 
 def needed_stages(model: ModelConfig) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def check_settings(
         UserError: Pairs, flow field, segments, input sizes or mirrored views do not
             fit; says which.
     """
-    if "flow" in model.streams and model.pairs != manifest.pairs:
+    if "flow" in model.inputs and model.pairs != manifest.pairs:
         raise UserError(
             f"--pairs={model.pairs}, but the data hold {manifest.pairs} flow pairs "
             f"per snippet: give --pairs={manifest.pairs}, or prepare the data anew"

@@ -25,6 +25,7 @@ from absl import logging
 from filelock import FileLock
 from tqdm import tqdm
 
+from stfn_keras.config import STREAMS
 from stfn_keras.data.mixing import mixed_batches
 from stfn_keras.data.pipeline import view_batches
 from stfn_keras.data.sampling import fixed_positions, segment_bounds
@@ -154,7 +155,9 @@ def _compute(
             rows = np.empty(len(labels), record)
             rows["label"] = labels
             for stream, tower in models.items():
-                shown = inputs[stream][:, 0].numpy()  # any backend takes arrays
+                shown = inputs[STREAMS[stream].reads][
+                    :, 0
+                ].numpy()  # any backend takes arrays
                 found = np.asarray(tower.predict_on_batch(shown))
                 grid = found.reshape(-1, cached.snippets, cached.views, cached.features)
                 rows[stream] = grid.transpose(0, 2, 1, 3)

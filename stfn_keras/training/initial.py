@@ -144,7 +144,10 @@ class Initial:
         )
 
     def _check_model(self, model: ModelConfig) -> None:
-        for name in ("tower", *(["pairs"] if "flow" in model.streams else [])):
+        # The frames of a dynamic image are pooled: any number of them fits.
+        frames = ["frames"] if "difference" in model.streams else []
+        pairs = ["pairs"] if "flow" in model.inputs else []
+        for name in ("tower", *pairs, *frames):
             here, there = getattr(model, name), getattr(self.model, name)
             if here != there:
                 raise UserError(
@@ -233,7 +236,7 @@ def _text(shapes: tuple[tuple[int, ...], ...]) -> str:
 
 def _warn_of_other_flow(run: Run, training: TrainingConfig, manifest: Manifest) -> None:
     """Say where the towers will see another flow than they were trained on."""
-    if "flow" not in run.model.streams:
+    if "flow" not in run.model.inputs:
         return
     there = run.preprocessing["flow"][run.flow]
     here = manifest.flow[training.flow or next(iter(manifest.flow))]

@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from stfn_keras import models
-from stfn_keras.config import PixelStageConfig
+from stfn_keras.config import STREAMS, PixelStageConfig
 from stfn_keras.data import pipeline
 from stfn_keras.data.share import Share
 from stfn_keras.errors import UserError
@@ -27,8 +27,6 @@ from stfn_keras.training.loop import fit_stage
 from stfn_keras.training.run import Run
 from stfn_keras.training.stage import Stage, fitted_model, targets_for
 from stfn_keras.training.work import Work
-
-TOWER_NETWORKS = {"rgb": "spatial", "flow": "temporal"}
 
 
 def input_sizes(network: keras.Model) -> dict[str, int]:
@@ -89,10 +87,7 @@ def tower_network(run: Run, stream: str) -> keras.Model:
     """The segment-consensus network that trains one tower (T: TSN)."""
     stage = run.training.tower_stage(stream)
     config = dataclasses.replace(
-        run.model,
-        network=TOWER_NETWORKS[stream],
-        segments=stage.segments,
-        dropout=stage.dropout,
+        run.model.alone(stream), segments=stage.segments, dropout=stage.dropout
     )
     return models.build(config, len(run.labels))
 
@@ -113,7 +108,7 @@ def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -
         network = tower_network(run, stream)
     tower = tower_of(network, stream)
     source = None if run.training.rgb_weights == "none" else run.training.rgb_weights
-    if stream == "flow" and run.training.flow_init == "none":
+    if STREAMS[stream].reads == "flow" and run.training.flow_init == "none":
         source = None
     if not stage.checkpoints.kept:
         if work.initial:
@@ -155,7 +150,7 @@ def tower_digests(work: Work) -> dict[str, str]:
 def load_result(work: Work, name: str, network: keras.Model) -> str:
     """Load the weights that a finished stage gave; return their file's SHA-256."""
     path, digest = work.checkpoints(name).result()
-    stream_loss = 0.0 if name in TOWER_NETWORKS else work.run.training.stream_loss
+    stream_loss = 0.0 if name in STREAMS else work.run.training.stream_loss
     load_weights(fitted_model(network, stream_loss), path, digest)
     return digest
 
@@ -176,7 +171,7 @@ def cached_features(
         training.feature_views, (training.folds, training.fold),
     )  # fmt: skip
     model = work.run.model
-    sizes = {stream: models.input_size(model, stream) for stream in model.streams}
+    sizes = {name: models.input_size(model, name) for name in model.inputs}
 
     def towers() -> dict[str, keras.Model]:
         return {stream: tower_of(n, stream) for stream, n in networks().items()}

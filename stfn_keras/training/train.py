@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from stfn_keras.config import (
     DEFAULT_MACHINE,
     STAGES,
+    STREAMS,
     MachineConfig,
     ModelConfig,
     TrainingConfig,
@@ -124,7 +125,7 @@ def _alone(out: Path) -> Iterator[None]:
 def run_stage(work: Work, name: str) -> None:
     """Run one stage from where it stands; a stage the network lacks is passed over."""
     model = work.run.model
-    if name in ("rgb", "flow"):
+    if name in STREAMS:
         wanted = name in model.streams and work.towers_run is work.run
     else:
         wanted = name == "end_to_end" or name in model.stages
@@ -132,7 +133,7 @@ def run_stage(work: Work, name: str) -> None:
         return
     # Weights and dropout of a stage depend on the seed alone, not on stages before.
     keras.utils.set_random_seed(work.run.training.seed)
-    if name in ("rgb", "flow"):
+    if name in STREAMS:
         stages.train_tower(work, name)
     elif name == "end_to_end":
         whole.train_end_to_end(work)

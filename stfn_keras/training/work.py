@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from stfn_keras.config import DEFAULT_MACHINE, MachineConfig
+from stfn_keras.config import DEFAULT_MACHINE, STREAMS, MachineConfig
 from stfn_keras.data.holdout import (
     TrainingParts,
     balanced_weights,
@@ -125,7 +125,7 @@ class Work:
 
     def checkpoints(self, name: str) -> StageCheckpoints:
         """A stage's checkpoints; a tower's are those of the run it is taken from."""
-        run = self.towers_run if name in ("rgb", "flow") else self.run
+        run = self.towers_run if name in STREAMS else self.run
         return StageCheckpoints.open(run.checkpoints / name)
 
     def validates(self, stage: str) -> bool:

@@ -50,7 +50,9 @@ import pytest
 
 use_small_resnet(pytest.MonkeyPatch())
 for file in sorted(pathlib.Path(sys.argv[1]).glob("*.json")):
-    model = models.build(ModelConfig(**json.loads(file.read_text())), 4)
+    stored = json.loads(file.read_text()).items()
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in stored}
+    model = models.build(ModelConfig(**values), 4)
     model.load_weights(file.with_suffix(".weights.h5"))
     kept = np.load(file.with_suffix(".npz"))
     found = model.predict_on_batch({name: kept[name] for name in model.input})

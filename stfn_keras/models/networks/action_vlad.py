@@ -22,7 +22,12 @@ import numpy as np
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.extras import require_sklearn
-from stfn_keras.models.networks.ends import classified, scored, stream_inputs
+from stfn_keras.models.networks.ends import (
+    classified,
+    pixel_inputs,
+    scored,
+    stream_pixels,
+)
 from stfn_keras.models.taps import tapped_tower
 from stfn_keras.models.time_distributed import TimeDistributed
 from stfn_keras.models.vlad import VLAD
@@ -40,7 +45,7 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
     Args:
         config: `tower`, `segments`, sizes and `dropout` are read, `clusters` and
             `vlad_alpha` (of `VLAD`), `vlad_size` (the channels of local features),
-            `flow_weight` and `combination`.
+            the weights of its streams and `combination`.
         classes: How many classes to tell apart.
 
     Returns:
@@ -49,8 +54,8 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
     Raises:
         UserError: The tower cannot take an input of the configured size.
     """
-    inputs, heads = stream_inputs(config), {}
-    for stream, tensor in inputs.items():
+    inputs, heads = pixel_inputs(config), {}
+    for stream, tensor in stream_pixels(config, inputs).items():
         tower = tapped_tower(config, stream, [MAPS])
         wrapper = TimeDistributed(tower, dtype="float32", name=f"{stream}_features")
         x = wrapper(tensor)[MAPS]  # (batch, segments, height, width, channels)

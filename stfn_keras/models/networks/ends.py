@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from stfn_keras.config import ModelConfig
+from stfn_keras.config import STREAMS, ModelConfig
 from stfn_keras.models.logits_fusion import LogitsFusion
 from stfn_keras.models.time_distributed import TimeDistributed
 from stfn_keras.models.towers import build_tower, input_channels, input_size
@@ -17,32 +17,39 @@ from stfn_keras.models.towers import build_tower, input_channels, input_size
 Tensors = dict[str, Any]
 
 
-def stream_inputs(config: ModelConfig) -> Tensors:
-    """The inputs of a network's streams, uint8 (batch, segments, size, size, channels).
+def pixel_inputs(config: ModelConfig) -> Tensors:
+    """The pixels that a network reads, uint8 (batch, segments, size, size, channels).
+
+    They are `rgb` and `flow`, as far as its streams read them.
 
     Raises:
         UserError: The tower cannot take an input of the configured size.
     """
     inputs = {}
-    for stream in config.streams:
-        size, channels = input_size(config, stream), input_channels(config, stream)
+    for name in config.inputs:
+        size, channels = input_size(config, name), input_channels(config, name)
         shape = (config.segments, size, size, channels)
-        inputs[stream] = keras.Input(shape, dtype="uint8", name=stream)
+        inputs[name] = keras.Input(shape, dtype="uint8", name=name)
     return inputs
+
+
+def stream_pixels(config: ModelConfig, inputs: Tensors) -> Tensors:
+    """By stream, which of the `pixel_inputs` its tower reads."""
+    return {stream: inputs[STREAMS[stream].reads] for stream in config.streams}
 
 
 def tower_features(config: ModelConfig) -> tuple[Tensors, Tensors]:
     """A network's inputs, and its towers' pooled features of each segment.
 
     Returns:
-        By stream, the inputs of `stream_inputs`, and float32
+        The inputs of `pixel_inputs`, and by stream float32
         (batch, segments, features).
 
     Raises:
         UserError: The tower cannot take an input of the configured size.
     """
-    inputs, features = stream_inputs(config), {}
-    for stream, tensor in inputs.items():
+    inputs, features = pixel_inputs(config), {}
+    for stream, tensor in stream_pixels(config, inputs).items():
         # In mixed precision the layers inside have their own type; features have not.
         wrapper = TimeDistributed(
             build_tower(config, stream), dtype="float32", name=f"{stream}_features"
@@ -91,21 +98,21 @@ def classified(
 
 
 def scored(config: ModelConfig, heads: Tensors) -> Tensors:
-    """The outputs of a network, from the logits of one or of each of two classifiers.
+    """The outputs of a network, from the logits of one or several classifiers.
 
     Args:
-        config: `flow_weight` and `combination` are read.
+        config: The weights of its streams and `combination` are read.
         heads: By stream, float32 (batch, classes); or one alone, whatever its name.
 
     Returns:
-        `logits` and `scores`, and `rgb_logits` and `flow_logits` where there are two.
+        `logits` and `scores`, and `rgb_logits` and so on where there are several.
     """
     outputs = {}
-    if len(heads) == 2:
+    if len(heads) > 1:
         fusion = LogitsFusion(
-            config.flow_weight, config.combination, dtype="float32", name="logits"
+            config.stream_weights, config.combination, dtype="float32", name="logits"
         )
-        logits = fusion([heads["rgb"], heads["flow"]])
+        logits = fusion([heads[stream] for stream in config.streams])
         outputs = {f"{stream}_logits": head for stream, head in heads.items()}
     else:
         (head,) = heads.values()

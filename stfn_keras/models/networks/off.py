@@ -23,7 +23,13 @@ import keras
 from stfn_keras.config import ModelConfig
 from stfn_keras.models.feature_difference import FeatureDifference
 from stfn_keras.models.logits_fusion import LogitsFusion
-from stfn_keras.models.networks.ends import Tensors, classified, scored, stream_inputs
+from stfn_keras.models.networks.ends import (
+    Tensors,
+    classified,
+    pixel_inputs,
+    scored,
+    stream_pixels,
+)
 from stfn_keras.models.sobel import Sobel
 from stfn_keras.models.taps import FEATURES, tapped_tower
 from stfn_keras.models.time_distributed import TimeDistributed
@@ -34,8 +40,10 @@ SCALES = {"stage3": (7, 2, 64, 3), "stage4": (5, 2, 128, 2), "stage5": (3, 1, 25
 MOTION, SPACE = 128, 32  # channels of the 1 x 1 convolutions
 SPATIAL_DROPOUT = 0.8
 # Weight of a stream's OFF logits where those of its tower weigh 1 (T: 1.6 to 1 of RGB,
-# 1.8 to 0.9 of flow). Between the streams that is 2.6 to 2.7: `flow_weight`.
-OFF_WEIGHT = {"rgb": 1.6, "flow": 2.0}
+# 1.8 to 0.9 of flow). Between the streams that is 2.6 to 2.7: `flow_weight`. Of RGB
+# differences theirs are OFF's alone, 0.6 (other streams: C).
+OFF_WEIGHTS = {"rgb": (1.0, 1.6), "difference": (0.0, 1.0)}
+OTHER_WEIGHTS = (1.0, 2.0)
 
 
 def build(config: ModelConfig, classes: int) -> keras.Model:
@@ -55,11 +63,11 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
     Raises:
         UserError: The tower cannot take an input of the configured size.
     """
-    inputs = stream_inputs(config)
+    inputs = pixel_inputs(config)
     stages = [stage for stage in SCALES if stage in TOWERS[config.tower].taps]
     heads: Tensors = {}
     classifiers: Tensors = {}
-    for stream, tensor in inputs.items():
+    for stream, tensor in stream_pixels(config, inputs).items():
         tower = tapped_tower(config, stream, [*stages, FEATURES])
         wrapper = TimeDistributed(tower, dtype="float32", name=f"{stream}_features")
         maps = wrapper(tensor)  # (batch, segments, ...) of each
@@ -72,7 +80,7 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
         }
         classifiers |= {f"{name}_logits": x for name, x in logits.items()}
         heads[stream] = LogitsFusion(
-            OFF_WEIGHT[stream],
+            OFF_WEIGHTS.get(stream, OTHER_WEIGHTS),
             config.combination,
             dtype="float32",
             name=f"{stream}_with_off",

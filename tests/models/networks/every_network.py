@@ -12,7 +12,8 @@ def config_of(name, segments=3):
     size = 32 if name in (*LINKED, "off") else 16  # of `off` for a map of two places
     return ModelConfig(
         network=name, tower=tower, segments=segments, rgb_size=size, flow_size=size,
-        pairs=2, blocks=1, clusters=3, vlad_size=8, vlad_alpha=5.0, dropout=0.0,
+        frames=2 if name == "four_stream" else 1, pairs=2, blocks=1, clusters=3,
+        vlad_size=8, vlad_alpha=5.0, dropout=0.0,
     )  # fmt: skip
 
 

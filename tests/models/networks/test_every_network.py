@@ -1,7 +1,5 @@
 """What holds of every entry of the registry, at the smallest sizes."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
@@ -23,6 +21,7 @@ WEIGHTS = {
     "feature_fusion": 312692,
     "two_stream": 197496,
     "tsn": 197496,
+    "four_stream": 394704,
     "action_vlad": 198814,
     "off": 6003656,
     "st_resnet": 35976,
@@ -106,12 +105,8 @@ def test_towers_are_taken_and_found(name):
     """Trained towers reach the network, and its layers of a tower can be frozen."""
     config = config_of(name)
     network = models.build(config, CLASSES)
-    alone = {"rgb": "spatial", "flow": "temporal"}
     towers = {
-        stream: models.build(
-            dataclasses.replace(config, network=alone[stream]), CLASSES
-        )
-        for stream in config.streams
+        stream: models.build(config.alone(stream), CLASSES) for stream in config.streams
     }
     models.take_towers(config, network, towers)
     for stream, tower in towers.items():
