@@ -1,0 +1,148 @@
+"""Systems side by side: accuracy, cost, and accuracy when fused with other scores.
+
+    table = compare_systems({"STFN": "runs/stfn", "iDT": "runs/idt"}, "runs/mifs")
+    print(as_markdown(table))
+    write_systems(table, folder)
+
+A system is a run, or scores alone (a score file or its report), which have no cost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from stfn_keras.errors import UserError
+from stfn_keras.evaluation.bootstrap import intervals
+from stfn_keras.evaluation.entries import Entry, align, of_split
+from stfn_keras.evaluation.fused import fuse_splits
+from stfn_keras.experiments.cost import cost_of, milliseconds
+from stfn_keras.figures import save_figure
+from stfn_keras.files import write_text
+from stfn_keras.training.run import Run
+
+COLUMNS = {
+    "video_top1": "top-1, %",
+    "mean_class_accuracy": "mean class, %",
+    "fused_top1": "with {}, top-1 %",
+    "parameters": "parameters, M",
+    "gflops": "GFLOPs",
+    "minutes": "training, min",
+    "milliseconds": "ms",
+}
+SCALES = {"video_top1": 100, "mean_class_accuracy": 100, "fused_top1": 100,
+          "parameters": 1e-6}  # fmt: skip
+COLOUR = "#3b6ea5"
+
+
+def compare_systems(
+    systems: Mapping[str, str], fused_with: str = "", on: str = "l2", timed: bool = True
+) -> pd.DataFrame:
+    """Collect the figures of several systems that scored the same videos.
+
+    Args:
+        systems: By the name that the table gives it, a finished and evaluated run of
+            one split, or a score file.
+        fused_with: Scores that each is fused with, weights 1 and 1; empty for none.
+        on: What of the scores is added; see `evaluation.fusion`.
+        timed: Whether to time the networks.
+
+    Returns:
+        A row per system: `video_top1` and its interval `low`, `high`,
+        `mean_class_accuracy`, `fused_top1` (shares, 0 to 1), `parameters`, `gflops`,
+        `minutes` and `milliseconds`; NaN where a system has no such figure.
+
+    Raises:
+        UserError: There are no such scores, they are of several splits or of other
+            videos, or a run is not finished.
+    """
+    entries = {name: _of_one_split(path) for name, path in systems.items()}
+    other = _of_one_split(fused_with) if fused_with else None
+    align(of_split(list(entries.values()), 0))  # raises where the videos differ
+    folders = {name: Path(path) for name, path in systems.items()}
+    runs = {name: Run.open(folder) for name, folder in folders.items()
+            if (folder / "config.json").is_file()}  # fmt: skip
+    times = milliseconds(runs) if timed else {}
+    rows = []
+    for name, entry in entries.items():
+        scores = entry.splits[0]
+        found = fuse_splits([entry], "logits", (1.0,)).flat()
+        low, high = intervals(scores.label, scores.logits)["video_top1"]
+        row = {"system": name, "low": low, "high": high}
+        row |= {key: found[key] for key in ("video_top1", "mean_class_accuracy")}
+        if other:
+            both = fuse_splits([entry, other], on, (1.0, 1.0)).flat()
+            row["fused_top1"] = both["video_top1"]
+        if name in runs:
+            row |= asdict(cost_of(runs[name]))
+            row["milliseconds"] = times.get(name, np.nan)
+        rows.append(row)
+    columns = ["system", "low", "high", *COLUMNS]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _of_one_split(path: str) -> Entry:
+    entry = Entry.read(path)
+    if len(entry.splits) > 1:
+        raise UserError(
+            "expected the scores of one split. Received: those of "
+            f"{len(entry.splits)} in {path}"
+        )
+    return entry
+
+
+def as_markdown(table: pd.DataFrame, fused_with: str = "") -> str:
+    """The table for people; columns without any figure are left out."""
+    shown = [key for key in COLUMNS if table[key].notna().any()]
+    head = ["", *(COLUMNS[key].format(fused_with) for key in shown)]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in table.to_dict("records"):
+        cells = [row["system"]]
+        for key in shown:
+            value = SCALES.get(key, 1) * row[key]
+            digits = 0 if key == "milliseconds" else 1
+            cells.append("" if np.isnan(value) else f"{value:.{digits}f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_systems(table: pd.DataFrame, folder: Path, fused_with: str = "") -> None:
+    """Write `systems.csv`, `systems.md` and, of networks, `systems.png`."""
+    write_text(folder / "systems.csv", table.to_csv(index=False))
+    write_text(folder / "systems.md", as_markdown(table, fused_with) + "\n")
+    if table["gflops"].notna().any():
+        draw(table, folder / "systems.png")
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """Draw top-1 and its 95 % interval against the operations of a video.
+
+    Systems without a cost are lines across.
+    """
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    networks, others = table[table["gflops"].notna()], table[table["gflops"].isna()]
+    top1 = 100 * networks["video_top1"]
+    spread = [top1 - 100 * networks["low"], 100 * networks["high"] - top1]
+    axes.errorbar(
+        networks["gflops"], top1, yerr=spread, fmt="o", color=COLOUR, capsize=2,
+        elinewidth=0.8,
+    )  # fmt: skip
+    for row in networks.to_dict("records"):
+        axes.annotate(
+            row["system"], (row["gflops"], 100 * row["video_top1"]),
+            xytext=(6, 4), textcoords="offset points", fontsize=8,
+        )  # fmt: skip
+    for row in others.to_dict("records"):
+        axes.axhline(100 * row["video_top1"], color="0.6", linewidth=1, linestyle="--")
+        axes.annotate(
+            row["system"], (0.01, 100 * row["video_top1"]),
+            xycoords=("axes fraction", "data"), xytext=(0, 3),
+            textcoords="offset points", fontsize=8, color="0.4",
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlabel("GFLOPs of a video, one view")
+    axes.set_ylabel("top-1, %, with its 95 % interval")
+    save_figure(figure, path)
