@@ -30,6 +30,7 @@ POOLINGS: dict[str, Any] = {
     "mean": keras.layers.GlobalAveragePooling1D,
     "max": keras.layers.GlobalMaxPooling1D,
     "attention": SegmentAttention,
+    "feature_max": keras.layers.GlobalMaxPooling1D,  # as "max", of a consensus
 }
 
 
