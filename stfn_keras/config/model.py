@@ -19,6 +19,9 @@ TOWERS = (
     "efficientnet_v2_s",
     "convnext_tiny",
     "convnext_small",
+    "inception_v1",
+    "i3d",
+    "i3d_resnet50",
     "tiny",
 )
 DIRECTIONS = ("bi", "uni")

@@ -65,6 +65,11 @@ NETWORKS = {
         ("rgb", "flow", "dynamic_rgb", "dynamic_flow"),
         stages=(),
     ),
+    "i3d": Network(
+        "I3D (Carreira, Zisserman, 2017): with --tower=i3d --frames=64 --pairs=64",
+        f"{ROOM}.i3d",
+        stages=(),
+    ),
     "action_vlad": Network(
         "ActionVLAD (Girdhar et al., 2017): all places of all segments around centres",
         f"{ROOM}.action_vlad",

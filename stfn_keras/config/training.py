@@ -153,7 +153,12 @@ class TrainingConfig:
     seed: int = option(0, "seed of weights, draws and shuffles")
     flow: str = option("", "which of the data's flow fields to use; empty: its first")
     rgb_weights: str = option(
-        "imagenet", "weights of the towers: imagenet, none, or a local .weights.h5"
+        "imagenet",
+        "weights of the towers: imagenet, none, a local .weights.h5, or a TensorFlow "
+        "checkpoint of I3D or Inception-v1 (model.ckpt)",
+    )
+    flow_weights: str = option(
+        "", "the same of the flow towers alone; empty: as --flow_init says"
     )
     flow_init: str = option(
         "cross_modality",
@@ -234,6 +239,15 @@ class TrainingConfig:
     def tower_stage(self, stream: str) -> TowerStageConfig:
         """The settings of a tower's stage: the flags of the pixels that it reads."""
         return {"rgb": self.rgb, "flow": self.flow_stage}[STREAMS[stream].reads]
+
+    def tower_weights(self, stream: str) -> str:
+        """What a tower starts from: `imagenet`, `none`, or a file."""
+        if STREAMS[stream].reads == "flow":
+            if self.flow_weights:
+                return self.flow_weights
+            if self.flow_init == "none":
+                return "none"
+        return self.rgb_weights
 
     def stage(self, name: str) -> StageConfig:
         """The settings of the stage of that name."""

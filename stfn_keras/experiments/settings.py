@@ -47,7 +47,10 @@ PLACES = _places()
 
 
 # What of the training's settings the towers have settled, or the place of a result.
-SETTLED = ("split", "stages", "seed", "flow", "rgb_weights", "flow_init", "reset_head")
+SETTLED = (
+    "split", "stages", "seed", "flow", "rgb_weights", "flow_weights", "flow_init",
+    "reset_head",
+)  # fmt: skip
 
 
 def is_of_towers(flag: str) -> bool:

@@ -28,6 +28,7 @@ from stfn_keras.models.network import (
     tower_layers,
 )
 from stfn_keras.models.preprocessing import Preprocess
+from stfn_keras.models.published import load_kinetics, load_tower_variables
 from stfn_keras.models.rank_pooling import RankPooling
 from stfn_keras.models.recompute import recompute_towers
 from stfn_keras.models.res_inception import TemporalResInception
@@ -94,6 +95,8 @@ __all__ = [
     "input_channels",
     "input_size",
     "leaves",
+    "load_kinetics",
+    "load_tower_variables",
     "load_tower_weights",
     "recompute_towers",
     "set_batchnorm_momentum",

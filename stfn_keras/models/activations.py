@@ -15,23 +15,32 @@ from stfn_keras.models.recompute import RecomputedTower
 from stfn_keras.models.time_distributed import TimeDistributed
 
 # What a layer's gradient is computed from; of a layer of another kind, its input.
-FROM_OUTPUT = (keras.layers.ReLU, keras.layers.Softmax, keras.layers.MaxPooling2D)
+FROM_OUTPUT = (
+    keras.layers.MaxPooling2D,
+    keras.layers.MaxPooling3D,
+    keras.layers.ReLU,
+    keras.layers.Softmax,
+)
 FROM_NOTHING = (
     keras.layers.Add,
     keras.layers.AveragePooling2D,
+    keras.layers.AveragePooling3D,
     keras.layers.Concatenate,
     keras.layers.Cropping2D,
     keras.layers.Cropping3D,
     FeatureDifference,
     keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalAveragePooling3D,
     keras.layers.Identity,
     keras.layers.InputLayer,
     keras.layers.Reshape,
     keras.layers.ZeroPadding2D,
+    keras.layers.ZeroPadding3D,
 )
 LINEAR = (  # while they are frozen, nothing but their weights
     keras.layers.BatchNormalization,
     keras.layers.Conv2D,
+    keras.layers.Conv3D,
     keras.layers.Dense,
     keras.layers.DepthwiseConv2D,
     LayerScale,

@@ -30,6 +30,7 @@ import keras
 from stfn_keras.config import NETWORKS, ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.models.fusion import SpatioTemporalFusion
+from stfn_keras.models.towers import check_clips
 from stfn_keras.models.weight_files import weighted_layers
 from stfn_keras.models.weights import copy_by_name
 
@@ -53,6 +54,7 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
         UserError: The tower cannot take an input of the configured size, or is not
             one that the network can be built of.
     """
+    check_clips(config)
     return _module(config).build(config, classes)
 
 
@@ -169,6 +171,7 @@ def check(config: ModelConfig) -> None:
     Raises:
         UserError: Its towers or options do not fit, or a package is not installed.
     """
+    check_clips(config)
     if refuse := getattr(_module(config), "check", None):
         refuse(config)
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import keras
 
-from stfn_keras.config import STREAMS, ModelConfig
+from stfn_keras.config import NETWORKS, STREAMS, ModelConfig
 from stfn_keras.errors import UserError
-from stfn_keras.models import convnext, efficientnet_lite, tiny
+from stfn_keras.models import convnext, efficientnet_lite, inception_v1, tiny
+from stfn_keras.models.inflated_resnet import inflated
 from stfn_keras.models.preprocessing import Preprocess
 
 # Names that Keras counts up over a whole process, and so differ between two models.
@@ -27,6 +28,7 @@ AUTOMATIC = (
 
 Body = Callable[[keras.KerasTensor], keras.KerasTensor]
 STAGES = ("stage2", "stage3", "stage4", "stage5")  # strides 4, 8, 16 and 32
+LEAST_STEPS = 8  # of a clip: the towers' stride in time
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,17 @@ TOWERS = {
     ),
     "convnext_tiny": _convnext("ConvNeXtTiny", convnext.TINY),
     "convnext_small": _convnext("ConvNeXtSmall", convnext.SMALL),
+    "inception_v1": Tower(
+        inception_v1.inception_v1, inception_v1.FEATURES, "tf", 224,
+        taps=_stages("Conv2d_2c_3x3_relu", "Mixed_3c", "Mixed_4f", "Mixed_5c"),
+    ),
+    "i3d": Tower(
+        inception_v1.inception_v1, inception_v1.FEATURES, "tf", 224, time=True
+    ),
+    "i3d_resnet50": Tower(
+        partial(inflated, keras.applications.ResNet50), 2048, "caffe", 224,
+        application=keras.applications.ResNet50, time=True,
+    ),
     "tiny": Tower(  # its last stride is 16
         tiny.tiny, tiny.FEATURES, "tf", 64, minimum=16,
         taps={"stage2": "relu2", "stage3": "relu3", "stage5": "relu4"},
@@ -171,6 +184,38 @@ def input_channels(config: ModelConfig, stream: str) -> int:
     return 3 * config.frames if STREAMS[stream].reads == "rgb" else 2 * config.pairs
 
 
+def check_clips(config: ModelConfig) -> None:
+    """Refuse what a tower that reads clips cannot be shown.
+
+    Raises:
+        UserError: The network reads more of a tower than its features; or a stream is
+            none of frames or flow pairs as they are, or too short.
+    """
+    if not TOWERS[config.tower].time:
+        return
+    if not NETWORKS[config.network].pooled:
+        raise UserError(
+            f"--network={config.network} reads the maps of towers of images. Received: "
+            f"--tower={config.tower}, which reads clips; give another tower"
+        )
+    for stream in config.streams:
+        _check_clip(config, stream)
+
+
+def _check_clip(config: ModelConfig, stream: str) -> None:
+    if stream not in ("rgb", "flow"):
+        raise UserError(
+            f"--tower={config.tower} reads clips, of the streams rgb and flow alone. "
+            f"Received: {stream}; give --modalities=rgb,flow or a tower of images"
+        )
+    flag = {"rgb": "frames", "flow": "pairs"}[stream]
+    if getattr(config, flag) < LEAST_STEPS:
+        raise UserError(
+            f"--tower={config.tower} reads clips of {LEAST_STEPS} {flag} or more: give "
+            f"--{flag}=64, say. Received: --{flag}={getattr(config, flag)}"
+        )
+
+
 def feature_size(config: ModelConfig) -> int:
     """Return the length of the feature vector that the towers give per segment."""
     return TOWERS[config.tower].features
@@ -193,10 +238,13 @@ def build_tower(config: ModelConfig, stream: str) -> keras.Model:
         `(batch, features)`, pooled and given in float32 also in mixed precision.
 
     Raises:
-        UserError: The tower cannot take an input of the configured size.
+        UserError: The tower cannot take an input of the configured size, or is of
+            clips and the stream is not.
     """
     tower = TOWERS[config.tower]
     size = input_size(config, stream)
+    if tower.time:
+        _check_clip(config, stream)
     name = f"{stream}_tower"
     # The scope tells the variables of both streams' towers apart by their path.
     with keras.name_scope(name):

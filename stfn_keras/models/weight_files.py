@@ -17,9 +17,8 @@ import keras
 import numpy as np
 
 from stfn_keras.errors import UserError
+from stfn_keras.models.inflation import Arrays, keys_of_clips
 from stfn_keras.models.towers import TOWERS
-
-Arrays = dict[str, list[np.ndarray]]
 
 
 def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -52,7 +51,9 @@ def download(name: str, tower: keras.Model) -> Arrays:
             f"({_line(error)}). Give a local file instead: --rgb_weights=FILE"
         ) from error
     arrays = {key: layer.get_weights() for key, layer in _leaves(model)}
-    return _in_order(list(arrays.values()), tower) if TOWERS[name].flat else arrays
+    if TOWERS[name].flat:
+        return _in_order(list(arrays.values()), tower)
+    return keys_of_clips(arrays, tower)
 
 
 def read(path: Path, name: str, tower: keras.Model) -> Arrays:
@@ -71,7 +72,8 @@ def read(path: Path, name: str, tower: keras.Model) -> Arrays:
     try:
         with h5py.File(path, "r") as file:
             if "layers" in file:
-                return _of_application(_read_layers(file["layers"]), name, tower)
+                arrays = _of_application(_read_layers(file["layers"]), name, tower)
+                return keys_of_clips(arrays, tower)
             group = file.get("model_weights", file)
             if "layer_names" in group.attrs:
                 return _read_older(group, path, name, tower)

@@ -16,7 +16,10 @@ import numpy as np
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.models import weight_files
+from stfn_keras.models.inflation import inflated
 from stfn_keras.models.weight_files import Arrays, weighted_layers
+
+Assignments = list[tuple[keras.layers.Layer, list[np.ndarray]]]
 
 
 def load_tower_weights(
@@ -27,7 +30,8 @@ def load_tower_weights(
     For a tower that reads other channels than RGB's, the first kernel of RGB weights
     is averaged over its input channels and repeated (cross-modality initialisation;
     T: TSN); all other weights are copied. Weights that were saved from a tower of the
-    same channels load as they are.
+    same channels load as they are. A tower of clips takes the weights of its tower of
+    images too, whose kernels are repeated over time (`models/inflation.py`).
 
     Args:
         tower: From `build_tower`.
@@ -51,7 +55,9 @@ def load_tower_weights(
     else:
         arrays = weight_files.read(Path(source), config.tower, tower)
         origin = source
-    _assign(tower, arrays, stream, f"{origin} for --tower={config.tower}")
+    origin = f"{origin} for --tower={config.tower}"
+    for layer, values in assignments(tower, arrays, stream, origin):
+        layer.set_weights(values)
 
 
 def copy_by_name(source: keras.Model, target: keras.Model) -> list[str]:
@@ -172,8 +178,23 @@ def _pairs(source: keras.layers.Layer, target: keras.layers.Layer) -> list[tuple
     return [(sources[path], layer) for path, layer in targets.items()]
 
 
-def _assign(tower: keras.Model, arrays: Arrays, stream: str, origin: str) -> None:
-    """Set all weights of a tower after every one of them was checked."""
+def assignments(
+    tower: keras.Model, arrays: Arrays, stream: str, origin: str
+) -> Assignments:
+    """Give every layer of a tower its arrays, inflated and averaged where need be.
+
+    Args:
+        tower: From `build_tower`.
+        arrays: By the keys of `weight_files`.
+        stream: The stream of the tower.
+        origin: What the message of an error begins with.
+
+    Returns:
+        Each layer with arrays of its shapes; none of them is set.
+
+    Raises:
+        UserError: These are not exactly the tower's layers in their shapes.
+    """
     layers = dict(zip(weight_files.keys(tower), weighted_layers(tower), strict=True))
     missing, unknown = layers.keys() - arrays.keys(), arrays.keys() - layers.keys()
     if missing or unknown:
@@ -183,9 +204,9 @@ def _assign(tower: keras.Model, arrays: Arrays, stream: str, origin: str) -> Non
             "Check --tower against the file."
         )
     first = next(iter(layers))
-    values = dict(arrays)
+    values = {key: inflated(arrays[key], layer) for key, layer in layers.items()}
     if stream != "rgb":
-        values[first] = _cross_modality(arrays[first], layers[first])
+        values[first] = _cross_modality(values[first], layers[first])
     for key, layer in layers.items():
         expected, received = _shapes(layer.weights), _shapes(values[key])
         if expected != received:
@@ -194,8 +215,7 @@ def _assign(tower: keras.Model, arrays: Arrays, stream: str, origin: str) -> Non
                 f"({layer.name}). Received: {received}. Check --tower and --pairs "
                 "against the file."
             )
-    for key, layer in layers.items():
-        layer.set_weights(values[key])
+    return [(layer, values[key]) for key, layer in layers.items()]
 
 
 def _cross_modality(
@@ -206,12 +226,12 @@ def _cross_modality(
     The mean over the input channels is repeated, not rescaled: a flow stack whose
     channels are equal gives 2 * pairs / 3 times the response of a gray image.
     """
-    channels = layer.kernel.shape[2]
+    channels = layer.kernel.shape[-2]
     kernel, *bias = arrays
-    if kernel.ndim != 4 or kernel.shape[2] != 3 or channels == 3:
+    if kernel.ndim not in (4, 5) or kernel.shape[-2] != 3 or channels == 3:
         return arrays
-    mean = kernel.mean(axis=2, keepdims=True)
-    return [np.repeat(mean, channels, axis=2), *bias]
+    mean = kernel.mean(axis=-2, keepdims=True)
+    return [np.repeat(mean, channels, axis=-2), *bias]
 
 
 def _shapes(arrays: Any) -> list[tuple]:

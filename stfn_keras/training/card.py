@@ -156,6 +156,8 @@ def _terms(run: Run, license: str) -> str:
         "imagenet": "The towers started from ImageNet weights of keras.applications.",
         "none": "The towers started from random weights.",
     }.get(weights, f"The towers started from the file `{weights}`.")
+    if run.training.flow_weights:
+        start += f" Those of flow started from `{run.training.flow_weights}`."
     if run.init_digest:
         start = f"It started from the weights of another run, `{run.init_digest}`."
     return (

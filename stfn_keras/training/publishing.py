@@ -82,7 +82,9 @@ def _with_its_towers(run: Run) -> Run:
             f"the towers of {run.folder} are those of {run.towers_from}, whose "
             f"settings belong into the archive: put that run back. ({error})"
         ) from error
-    names = ("rgb", "flow_stage", "rgb_weights", "flow_init", "class_weights")
+    names = (
+        "rgb", "flow_stage", "rgb_weights", "flow_weights", "flow_init", "class_weights",
+    )  # fmt: skip
     towers = {name: getattr(source.training, name) for name in names}
     training = dataclasses.replace(run.training, **towers)
     return dataclasses.replace(

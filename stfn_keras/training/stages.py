@@ -26,6 +26,7 @@ from stfn_keras.training.engines.engine import chief_first
 from stfn_keras.training.loop import fit_stage
 from stfn_keras.training.run import Run
 from stfn_keras.training.stage import Stage, fitted_model, targets_for
+from stfn_keras.training.tf_checkpoint import is_checkpoint, read_checkpoint
 from stfn_keras.training.work import Work
 
 
@@ -107,14 +108,11 @@ def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -
     with work.building():
         network = tower_network(run, stream)
     tower = tower_of(network, stream)
-    source = None if run.training.rgb_weights == "none" else run.training.rgb_weights
-    if STREAMS[stream].reads == "flow" and run.training.flow_init == "none":
-        source = None
     if not stage.checkpoints.kept:
         if work.initial:
             work.initial.apply(network, stream, work.writes_to)
         else:
-            models.load_tower_weights(tower, stream, run.model, source)
+            load_published(tower, stream, run)
     config = run.training.tower_stage(stream)
     models.freeze(tower, config.frozen, config.partial_batchnorm)
     models.set_batchnorm_momentum(tower.layers, config.batchnorm_momentum)
@@ -123,6 +121,26 @@ def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -
         factors = {v.path: config.first_rate for v in first.trainable_variables}
         stage = dataclasses.replace(stage, rate_factors=factors)
     fit_on_pixels(work, stage, network, config, config.segments, fit)
+
+
+def load_published(tower: keras.Model, stream: str, run: Run) -> None:
+    """Set a tower's weights to those that the run's settings name.
+
+    Raises:
+        UserError: The file or checkpoint is missing, or does not fit the tower.
+    """
+    source = run.training.tower_weights(stream)
+    if not is_checkpoint(source):
+        models.load_tower_weights(tower, stream, run.model, source)
+        return
+    origin = f"{source} for --tower={run.model.tower}"
+    variables = read_checkpoint(source)
+    left = models.load_tower_variables(tower, stream, variables, origin)
+    if left:
+        logging.info(
+            "%s: the checkpoint's classifier of %d classes is left out",
+            stream, left[0].shape[-1],
+        )  # fmt: skip
 
 
 def trained_towers(work: Work) -> tuple[dict[str, keras.Model], dict[str, str]]:

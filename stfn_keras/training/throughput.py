@@ -100,7 +100,9 @@ def measure_throughput(
     check_settings(model, dataclasses.replace(training, stages=(stage,)), manifest)
     manifest.verify(data, verify.full, training.split, "r")
     # Weights cost no time in a step, and none are fetched or looked for.
-    training = dataclasses.replace(training, rgb_weights="none", flow_init="none")
+    training = dataclasses.replace(
+        training, rgb_weights="none", flow_weights="", flow_init="none"
+    )
     with (
         tempfile.TemporaryDirectory(prefix="throughput-") as folder,
         naming_damage(data, manifest),

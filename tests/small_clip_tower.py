@@ -1,0 +1,38 @@
+"""A tower of clips with few channels, of the kinds of layers that I3D is made of.
+
+use_small_clip_tower(monkeypatch)  # --tower=i3d is then that one
+"""
+
+import keras
+
+from stfn_keras.models import towers
+
+SIZE, FEATURES = 32, 16
+
+
+def small_clip_tower(clips):
+    layers = keras.layers
+    x = layers.Conv3D(8, 3, strides=2, padding="same", use_bias=False, name="conv1")(
+        clips
+    )
+    x = layers.BatchNormalization(
+        scale=False, epsilon=1e-3, momentum=0.9, name="conv1_bn"
+    )(x)
+    x = layers.ReLU(name="conv1_relu")(x)
+    x = layers.MaxPooling3D((1, 3, 3), strides=(1, 2, 2), padding="same", name="pool1")(
+        x
+    )
+    branches = [
+        layers.Conv3D(8, size, padding="same", name=f"branch_{size}")(x)
+        for size in (1, 3)
+    ]
+    x = layers.ReLU(name="relu2")(layers.Concatenate(name="mixed")(branches))
+    x = layers.MaxPooling3D(2, strides=2, padding="same", name="pool2")(x)
+    window = (min(2, x.shape[1]), *x.shape[2:4])
+    x = layers.AveragePooling3D(window, strides=1, dtype="float32", name="pool3")(x)
+    return layers.GlobalAveragePooling3D(dtype="float32", name="avg_pool")(x)
+
+
+def use_small_clip_tower(monkeypatch):
+    tower = towers.Tower(small_clip_tower, FEATURES, "tf", SIZE, time=True)
+    monkeypatch.setitem(towers.TOWERS, "i3d", tower)
