@@ -14,7 +14,7 @@ def call(command, *arguments, error=""):
     holder = absl_flags.FlagValues()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(absl_flags, "FLAGS", holder)
-        for name in ("string", "integer", "float", "bool", "enum"):
+        for name in ("string", "integer", "float", "bool", "enum", "list", "flag"):
             define = getattr(absl_flags, f"DEFINE_{name}")
             define = functools.partial(define, flag_values=holder)
             patch.setattr(absl_flags, f"DEFINE_{name}", define)

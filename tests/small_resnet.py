@@ -26,7 +26,25 @@ def small_resnet(inputs):
 
 
 def use_small_resnet(monkeypatch):
-    tower = towers.Tower(small_resnet, FEATURES, "tf", SIZE)
+    taps = {"stage2": "conv2_block2_out", "stage5": "conv3_block2_out"}
+    tower = towers.Tower(small_resnet, FEATURES, "tf", SIZE, taps=taps)
+    monkeypatch.setitem(towers.TOWERS, "resnet50", tower)
+
+
+def use_one_stage(monkeypatch):
+    """A ResNet that trains in seconds: one stage, small inputs."""
+
+    def body(inputs):
+        maps = ResNet(
+            lambda x: stack_residual_blocks_v1(x, 2, 2, 1, name="conv2"),
+            preact=False, use_bias=True, include_top=False, weights=None,
+            input_tensor=inputs, name="small", weights_name="none",
+        ).output  # fmt: skip
+        pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="avg_pool")
+        return pool(maps)
+
+    taps = {"stage2": "conv2_block1_out", "stage5": "conv2_block2_out"}
+    tower = towers.Tower(body, 8, "tf", 16, 16, taps=taps)
     monkeypatch.setitem(towers.TOWERS, "resnet50", tower)
 
 

@@ -31,7 +31,8 @@ TEMPORALS = ("res_inception", "mlp")
 FEATURE_NORMS = ("none", "layer")
 AGGREGATES = ("mean", "max", "attention")
 COMBINATIONS = ("logits", "softmax")
-CONSENSUSES = ("mean", "max", "top_k", "attention")
+CONSENSUSES = ("mean", "max", "top_k", "attention", "feature_max")
+MOTIONS = ("none", "shift", "gate", "difference")
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,16 @@ class ModelConfig:
     position: bool = option(
         False, "add a learned vector per segment to its features, 0 at first (C)"
     )
-    motion_gate: bool = option(
-        False, "gate each segment's features by the step to the next, as TEA does (C)"
+    rgb_motion: str = option(
+        "none",
+        "motion inside the RGB tower: TSM's shift, TEA's gate, or TDN's difference "
+        "of --frames (docs/models/upgrades.md)",
+        MOTIONS,
+    )
+    feature_motion: str = option(
+        "none",
+        "the same of each segment's features, before the temporal module (C)",
+        MOTIONS,
     )
     aggregate: str = option("mean", "how segments become a video (C)", AGGREGATES)
     combination: str = option(
@@ -108,6 +117,12 @@ class ModelConfig:
         )
         check_at_least(self, 1, "frames")
         self._check_modalities()
+        if self.rgb_motion == "difference" and self.frames < 2 and self.lifts_rgb:
+            raise UserError(
+                "--rgb_motion=difference reads how the frames of a segment differ: "
+                "expected --frames of 2 or more (TDN: 5). Received: "
+                f"--frames={self.frames}"
+            )
 
     def _check_modalities(self) -> None:
         if self.modalities and not NETWORKS[self.network].any_streams:
@@ -170,15 +185,16 @@ class ModelConfig:
     def views_are_snippets(self) -> bool:
         """Whether views of one snippet each, averaged, are what the network computes.
 
-        Not so where it averages softmaxes of videos, or takes another consensus than
-        the mean: its T segments belong together.
+        Not so where it averages softmaxes of videos, takes another consensus than the
+        mean, or has a tower that mixes segments: its T segments belong together.
         """
         alone = len(self.streams) == 1 or self.combination == "logits"
-        return self.is_consensus and alone and self.consensus == "mean"
+        mean = self.consensus == "mean" and not self.mixes_segments
+        return self.is_consensus and alone and mean
 
     @property
     def is_consensus(self) -> bool:
-        """Whether the video's logits are a consensus of independent segments."""
+        """Whether the video's logits are a consensus of its segments' own."""
         return not self.stages
 
     @property
@@ -192,6 +208,28 @@ class ModelConfig:
         return tuple(stage for stage in self.stages if stage != "end_to_end")
 
     @property
-    def is_pooled(self) -> bool:
+    def lifts_rgb(self) -> bool:
+        """Whether `rgb_motion` finds the tower that it goes into, and changes it."""
+        return self.rgb_motion != "none" and "rgb" in self.streams
+
+    @property
+    def mixes_segments(self) -> bool:
+        """Whether a tower sees neighbouring segments, and so reads whole videos."""
+        return self.lifts_rgb and self.rgb_motion != "difference"
+
+    @property
+    def has_head(self) -> bool:
         """Whether what stands above the towers reads their pooled features alone."""
         return NETWORKS[self.network].pooled
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether that can be trained and scored on cached features of segments."""
+        return self.has_head and not self.mixes_segments
+
+    @property
+    def read_whole_for(self) -> str:
+        """The flag for which it is not `is_pooled`, for messages."""
+        if self.has_head:
+            return f"--rgb_motion={self.rgb_motion}"
+        return f"--network={self.network}"

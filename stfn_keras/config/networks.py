@@ -27,6 +27,10 @@ class Network:
         any_streams: Whether `--modalities` may give it other streams.
         pooled: Whether what stands above the towers reads their pooled features
             alone, so that it can be trained and scored on cached ones.
+        auxiliary: Whether it has classifiers that only losses of their own train:
+            those of `--stream_loss`.
+        recomputes: Whether its towers can be computed again block by block, as
+            `--recompute` asks, within the network.
     """
 
     description: str
@@ -35,6 +39,8 @@ class Network:
     stages: tuple[str, ...] = ("fusion",)
     any_streams: bool = False
     pooled: bool = True
+    auxiliary: bool = False
+    recomputes: bool = True
 
 
 NETWORKS = {
@@ -81,17 +87,21 @@ NETWORKS = {
         f"{ROOM}.off",
         any_streams=True,
         pooled=False,
+        auxiliary=True,
+        recomputes=False,
     ),
     "st_resnet": Network(
         "ST-ResNet (Feichtenhofer et al., 2016): additive links between two ResNets",
         f"{ROOM}.st_resnet",
         stages=("end_to_end",),
         pooled=False,
+        recomputes=False,
     ),
     "st_multiplier": Network(
         "ST-Multiplier (Feichtenhofer et al., 2017): multiplicative links",
         f"{ROOM}.st_multiplier",
         stages=("end_to_end",),
         pooled=False,
+        recomputes=False,
     ),
 }

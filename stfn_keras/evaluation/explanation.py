@@ -71,7 +71,7 @@ class Explainer:
     """
 
     def __init__(self, network: keras.Model, model: ModelConfig) -> None:
-        if not model.is_pooled:
+        if not model.has_head:
             raise UserError(
                 "heat maps are drawn where a tower pools its last maps, and the "
                 f"--network={model.network} has no such place"

@@ -120,9 +120,9 @@ def check(recipe: Recipe, towers: Towers) -> None:
     """
     if not recipe.model.is_pooled:
         raise UserError(
-            "networks are compared on the cached features of finished towers, and "
-            f"--network={recipe.model.network} reads more of its towers than those: "
-            "train it with train.py --towers_from"
+            "networks are compared on the cached features of finished towers, and with "
+            f"{recipe.model.read_whole_for} more is read of them than those of each "
+            "segment: train it with train.py --towers_from"
         )
     check_settings(recipe.model, _run(recipe, towers, Path()).training, towers.manifest)
     towers_run(_run(recipe, towers, Path()))

@@ -13,6 +13,7 @@ import keras
 
 from stfn_keras.config import ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import DEFAULT_VERIFY, Manifest, VerifyConfig
+from stfn_keras.errors import UserError
 from stfn_keras.evaluation.feature_scores import ViewFeatures, cached_view_features
 from stfn_keras.training.run import Run
 from stfn_keras.training.stages import tower_digests, trained_towers
@@ -93,9 +94,16 @@ def train_towers(
         verify: How the shards are checked first.
 
     Raises:
-        UserError: Settings, data and folders do not go together.
+        UserError: Settings, data and folders do not go together; or the towers mix
+            segments.
     """
     both = dataclasses.replace(model, network="late_fusion")
+    if not both.is_pooled:
+        raise UserError(
+            "networks are compared on cached features of each segment. Received: "
+            f"{both.read_whole_for}, with which the towers mix segments: train such "
+            "networks with train.py"
+        )
     return [
         train(
             data, out / f"towers-split{split}", both,

@@ -28,6 +28,7 @@ import keras
 import tensorflow as tf
 
 from stfn_keras.config import STREAMS
+from stfn_keras import models
 from stfn_keras.errors import UserError
 from stfn_keras.exporting.guards import guarded, guarded_jpegs
 from stfn_keras.video.centre import centre_views
@@ -122,12 +123,14 @@ class ServingModule(tf.Module):
 
 
 def _is_apart(network: keras.Model) -> bool:
-    """Whether each tower gives a vector a segment, which is all that leaves it."""
+    """Whether each tower gives a vector of each segment alone, and nothing else."""
     wrappers = [layer for layer in network.layers if layer.name.endswith("_features")]
     vectors = [
         layer
         for layer in wrappers
-        if isinstance(layer.output, keras.KerasTensor) and len(layer.output.shape) == 3
+        if isinstance(layer.output, keras.KerasTensor)
+        and len(layer.output.shape) == 3
+        and not models.mixes_segments(layer.layer)
     ]
     return len(vectors) == len(wrappers) > 0
 

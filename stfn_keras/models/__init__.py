@@ -11,10 +11,14 @@ A network is a functional model; `endpoints` names the tensors inside it.
 """
 
 from stfn_keras.models.activations import activation_bytes
+from stfn_keras.models.central_difference import CentralDifference
 from stfn_keras.models.feature_difference import FeatureDifference
 from stfn_keras.models.feature_gate import FeatureGate
+from stfn_keras.models.feature_shift import FeatureShift
 from stfn_keras.models.fold_time import FoldTime
 from stfn_keras.models.fusion import SpatioTemporalFusion
+from stfn_keras.models.lift import Lift, mixes_segments, without_lifts
+from stfn_keras.models.lifted_tower import lifted_tower
 from stfn_keras.models.logits_fusion import LogitsFusion
 from stfn_keras.models.modality_dropout import ModalityDropout
 from stfn_keras.models.motion_gate import MotionGate, with_motion_gate
@@ -35,6 +39,7 @@ from stfn_keras.models.res_inception import TemporalResInception
 from stfn_keras.models.segment_attention import SegmentAttention
 from stfn_keras.models.segment_consensus import SegmentConsensus
 from stfn_keras.models.segment_position import SegmentPosition
+from stfn_keras.models.short_term_difference import with_short_term_difference
 from stfn_keras.models.sobel import Sobel
 from stfn_keras.models.synchronized import synchronize_batchnorm
 from stfn_keras.models.taps import tapped_tower
@@ -63,9 +68,12 @@ from stfn_keras.models.weights import (
 __all__ = [
     "TOWERS",
     "VLAD",
+    "CentralDifference",
     "FeatureDifference",
     "FeatureGate",
+    "FeatureShift",
     "FoldTime",
+    "Lift",
     "LogitsFusion",
     "ModalityDropout",
     "MotionGate",
@@ -95,9 +103,11 @@ __all__ = [
     "input_channels",
     "input_size",
     "leaves",
+    "lifted_tower",
     "load_kinetics",
     "load_tower_variables",
     "load_tower_weights",
+    "mixes_segments",
     "recompute_towers",
     "set_batchnorm_momentum",
     "synchronize_batchnorm",
@@ -106,5 +116,7 @@ __all__ = [
     "tower_layers",
     "weighted_layers",
     "with_motion_gate",
+    "with_short_term_difference",
     "with_temporal_shift",
+    "without_lifts",
 ]

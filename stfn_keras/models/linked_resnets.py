@@ -222,8 +222,8 @@ def check(config: ModelConfig) -> None:
             f"RGB, {sizes['flow']} of flow"
         )
     # Its own convolutions over time stand where these options would.
-    for name in ("shift", "motion_gate"):
-        if value := getattr(config, name, None):
+    for name in ("rgb_motion", "feature_motion"):
+        if (value := getattr(config, name)) != "none":
             raise UserError(
                 f"--network={config.network} mixes segments by itself: expected no "
                 f"--{name}. Received: --{name}={value}"

@@ -10,13 +10,14 @@ import numpy as np
 from keras import ops
 
 from stfn_keras.models.fold_time import by_segment, check_segments
+from stfn_keras.models.lift import Lift
 from stfn_keras.models.residual_blocks import insert, residual_blocks
 
 REDUCTION = 16
 
 
 @keras.saving.register_keras_serializable(package="stfn_keras")
-class MotionGate(keras.layers.Layer):
+class MotionGate(Lift):
     """`x + x (sigmoid(E mean(D(R x_{t+1}) - R x_t)) - 1/2)`, channel by channel.
 
     T: the motion excitation of TEA, Li et al. 2020. R is a 1 x 1 convolution to a
@@ -41,6 +42,8 @@ class MotionGate(keras.layers.Layer):
     >>> MotionGate(segments=7)(keras.ops.ones((14, 8, 8, 64))).shape
     (14, 8, 8, 64)
     """
+
+    mixes_segments = True
 
     def __init__(
         self, segments: int, reduction: int = REDUCTION, **kwargs: Any
@@ -116,7 +119,7 @@ def with_motion_gate(
         tower,
         {
             block.second: MotionGate(segments, reduction, name=f"{block.name}_gate")
-            for block in residual_blocks(tower, "motion_gate")
+            for block in residual_blocks(tower, "rgb_motion=gate")
         },
     )
 

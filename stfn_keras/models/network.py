@@ -30,6 +30,7 @@ import keras
 from stfn_keras.config import NETWORKS, ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.models.fusion import SpatioTemporalFusion
+from stfn_keras.models.lifted_tower import check_lift
 from stfn_keras.models.towers import check_clips
 from stfn_keras.models.weight_files import weighted_layers
 from stfn_keras.models.weights import copy_by_name
@@ -76,7 +77,7 @@ def build_head(config: ModelConfig, classes: int, features: int) -> keras.Model:
     Raises:
         UserError: The network reads more of its towers than their pooled features.
     """
-    if not NETWORKS[config.network].pooled:
+    if not config.has_head:
         known = ", ".join(name for name, entry in NETWORKS.items() if entry.pooled)
         raise UserError(
             "expected a network above pooled features, which can be taken apart from "
@@ -172,6 +173,7 @@ def check(config: ModelConfig) -> None:
         UserError: Its towers or options do not fit, or a package is not installed.
     """
     check_clips(config)
+    check_lift(config)
     if refuse := getattr(_module(config), "check", None):
         refuse(config)
 

@@ -4,7 +4,7 @@ blocks = residual_blocks(tower)  # [ResidualBlock("conv2_block1", ...), ...]
 shifted = insert(tower, {block.first: make_layer(block) for block in blocks})
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,34 +60,48 @@ def residual_blocks(tower: keras.Model, flag: str) -> list[ResidualBlock]:
         if block + first in names and block + second in names
     ]
     if not blocks or len(blocks) < len(sums):
-        raise UserError(
-            f"--{flag} goes into residual blocks: expected --tower to be one of "
-            f"{', '.join(ACCEPTED)}. Received: the tower {tower.name!r} without such "
-            "blocks"
-        )
+        raise no_blocks(flag, f"the tower {tower.name!r} without such blocks")
     return blocks
 
 
-def insert(tower: keras.Model, before: Mapping[str, keras.layers.Layer]) -> keras.Model:
+def no_blocks(flag: str, received: str) -> UserError:
+    """The error that a tower has no residual blocks for an option."""
+    return UserError(
+        f"--{flag} goes into residual blocks: expected --tower to be one of "
+        f"{', '.join(ACCEPTED)}. Received: {received}"
+    )
+
+
+def insert(
+    tower: keras.Model,
+    before: Mapping[str, Callable[[Any], Any]],
+    after: Mapping[str, Callable[[Any], Any]] | None = None,
+    inputs: keras.KerasTensor | None = None,
+) -> keras.Model:
     """Copy a tower, weights and names and all, with new layers in it.
 
     Args:
         tower: From `build_tower`, or a copy by this function. It stays as it is.
         before: New layers by the name of the layer that each is put before.
+        after: New layers by the name of the layer whose output each stands behind,
+            whatever reads it.
+        inputs: What the copy reads, where new layers read it too.
 
     Returns:
         A model of the same name, inputs and outputs.
     """
+    behind = after or {}
 
     def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
         if layer.name in before:
             first, *others = args
             args = (before[layer.name](first), *others)
-        return layer(*args, **kwargs)
+        output = layer(*args, **kwargs)
+        return behind[layer.name](output) if layer.name in behind else output
 
     # As `build_tower`: the variables of both streams' towers differ by their path.
     with keras.name_scope(tower.name):
-        model = keras.models.clone_model(tower, call_function=call)
+        model = keras.models.clone_model(tower, inputs, call_function=call)
     copies = {layer.name: layer for layer in model.layers}
     for layer in weighted_layers(tower):
         copies[layer.name].set_weights(layer.get_weights())

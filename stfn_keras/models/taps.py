@@ -10,15 +10,16 @@ import keras
 
 from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
-from stfn_keras.models.towers import TOWERS, build_tower
+from stfn_keras.models.lifted_tower import lifted_tower
+from stfn_keras.models.towers import TOWERS
 
-FEATURES = "features"  # the pooled features, as `build_tower` gives them
+FEATURES = "features"  # the pooled features, as `lifted_tower` gives them
 
 
 def tapped_tower(config: ModelConfig, stream: str, names: Sequence[str]) -> keras.Model:
     """Build one stream's tower with several outputs, with random weights.
 
-    Its layers are those of `build_tower` under the same names, up to the last that an
+    Its layers are those of `lifted_tower` under the same names, up to the last that an
     output needs: all of them where `features` is among the outputs. `copy_by_name`
     moves the weights of a trained tower into it, and `freeze` counts its layers.
 
@@ -42,7 +43,7 @@ def tapped_tower(config: ModelConfig, stream: str, names: Sequence[str]) -> kera
             configured size.
     """
     check_taps(config, names)
-    tower, taps = build_tower(config, stream), TOWERS[config.tower].taps
+    tower, taps = lifted_tower(config, stream), TOWERS[config.tower].taps
     outputs = {}
     for name in names:
         if name == FEATURES:

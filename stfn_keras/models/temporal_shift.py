@@ -10,13 +10,14 @@ import keras
 from keras import ops
 
 from stfn_keras.models.fold_time import by_segment, check_segments
+from stfn_keras.models.lift import Lift
 from stfn_keras.models.residual_blocks import insert, residual_blocks
 
 SHARE = 1 / 8
 
 
 @keras.saving.register_keras_serializable(package="stfn_keras")
-class TemporalShift(keras.layers.Layer):
+class TemporalShift(Lift):
     """Take the first channels from the next segment, the next ones from the last.
 
     T: TSM, Lin et al. 2019. Where there is no such segment stand zeros. There are no
@@ -41,26 +42,17 @@ class TemporalShift(keras.layers.Layer):
            [0., 2., 3., 3.]], dtype=float32)
     """
 
+    mixes_segments = True
+
     def __init__(self, segments: int, share: float = SHARE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not 0.0 <= share <= 0.5:
-            raise ValueError(f"`share` must be 0 to 0.5. Received: {share}")
         self.segments = check_segments(segments)
-        self.share = share
+        self.share = check_share(share)
 
     def call(self, inputs: Any) -> Any:
         """Return the maps with some channels shifted."""
-        shifted = int(inputs.shape[-1] * self.share)
-        if not shifted:
-            return inputs
         x = ops.reshape(inputs, by_segment(inputs.shape, self.segments))
-        ahead, back = x[..., :shifted], x[..., shifted : 2 * shifted]
-        nothing = ops.zeros_like(ahead[:, :1])
-        # (batch, segments, positions, shifted) each
-        ahead = ops.concatenate([ahead[:, 1:], nothing], axis=1)
-        back = ops.concatenate([nothing, back[:, :-1]], axis=1)
-        x = ops.concatenate([ahead, back, x[..., 2 * shifted :]], axis=-1)
-        return ops.reshape(x, (-1, *inputs.shape[1:]))
+        return ops.reshape(shifted(x, self.share), (-1, *inputs.shape[1:]))
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         """Give the input's shape."""
@@ -73,6 +65,25 @@ class TemporalShift(keras.layers.Layer):
             "segments": self.segments,
             "share": self.share,
         }
+
+
+def check_share(share: float) -> float:
+    """Return the share of the channels, or raise ValueError where it is none."""
+    if not 0.0 <= share <= 0.5:
+        raise ValueError(f"`share` must be 0 to 0.5. Received: {share}")
+    return share
+
+
+def shifted(x: Any, share: float) -> Any:
+    """Shift some channels of segments, (batch, segments, ..., channels)."""
+    count = int(x.shape[-1] * share)
+    if not count:
+        return x
+    ahead, back = x[..., :count], x[..., count : 2 * count]
+    nothing = ops.zeros_like(ahead[:, :1])
+    ahead = ops.concatenate([ahead[:, 1:], nothing], axis=1)
+    back = ops.concatenate([nothing, back[:, :-1]], axis=1)
+    return ops.concatenate([ahead, back, x[..., 2 * count :]], axis=-1)
 
 
 def with_temporal_shift(
@@ -103,6 +114,6 @@ def with_temporal_shift(
         tower,
         {
             block.first: TemporalShift(segments, share, name=f"{block.name}_shift")
-            for block in residual_blocks(tower, "shift")
+            for block in residual_blocks(tower, "rgb_motion=shift")
         },
     )

@@ -18,6 +18,7 @@ import numpy as np
 
 from stfn_keras.errors import UserError
 from stfn_keras.models.inflation import Arrays, keys_of_clips
+from stfn_keras.models.lift import without_lifts
 from stfn_keras.models.towers import TOWERS
 
 
@@ -27,7 +28,7 @@ def weighted_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def keys(model: keras.Model) -> list[str]:
-    """Name the layers that hold a model's weights, from the input on."""
+    """Name the layers that hold a plain model's weights, from the input on."""
     return [key for key, _ in _leaves(model)]
 
 
@@ -89,10 +90,13 @@ def read(path: Path, name: str, tower: keras.Model) -> Arrays:
 
 
 def _leaves(model: keras.Model, prefix: str = "") -> list[tuple[str, keras.Layer]]:
-    """Give each layer that holds weights itself its key, models seen through."""
+    """Give each layer that holds weights itself its key, models seen through.
+
+    Lifts are passed over: files are of plain towers.
+    """
     counts: collections.Counter = collections.Counter()
     leaves = []
-    for layer in weighted_layers(model):
+    for layer in without_lifts(weighted_layers(model)):
         kind = type(layer).__name__.lower()
         key = f"{prefix}{kind}:{counts[kind]}"
         counts[kind] += 1
@@ -155,7 +159,7 @@ def _read_older(group: h5py.Group, path: Path, name: str, tower: keras.Model) ->
 def _split(arrays: list[np.ndarray], tower: keras.Model) -> list[list[np.ndarray]]:
     """Deal arrays out to a tower's layers; what is left over makes a layer more."""
     layers = []
-    for layer in weighted_layers(tower):
+    for layer in without_lifts(weighted_layers(tower)):
         count = len(layer.weights)
         layers.append(arrays[:count])
         arrays = arrays[count:]

@@ -17,6 +17,7 @@ from stfn_keras.config import ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.models import weight_files
 from stfn_keras.models.inflation import inflated
+from stfn_keras.models.lift import without_lifts
 from stfn_keras.models.weight_files import Arrays, weighted_layers
 
 Assignments = list[tuple[keras.layers.Layer, list[np.ndarray]]]
@@ -31,10 +32,11 @@ def load_tower_weights(
     is averaged over its input channels and repeated (cross-modality initialisation;
     T: TSN); all other weights are copied. Weights that were saved from a tower of the
     same channels load as they are. A tower of clips takes the weights of its tower of
-    images too, whose kernels are repeated over time (`models/inflation.py`).
+    images too, whose kernels are repeated over time (`models/inflation.py`). A lifted
+    tower takes those of the plain one; what it has besides keeps its start.
 
     Args:
-        tower: From `build_tower`.
+        tower: From `build_tower` or `lifted_tower`.
         stream: The stream of the tower.
         config: The configuration that the tower was built from.
         source: None or `none` keeps the random weights; `imagenet` downloads those
@@ -105,7 +107,8 @@ def freeze(
         tower: From `build_tower`; it may already be part of a network. Or its layers
             with weights, from its input on, as of `tower_layers`.
         fraction: How much of the tower stays as it is, 0 to 1, counted in layers
-            with weights from the input on and rounded to whole layers.
+            with weights from the input on and rounded to whole layers. Lifts are not
+            counted, and stay only where all of the tower does.
         partial_batchnorm: Freeze every batch normalisation but the first (T: TSN).
 
     Raises:
@@ -121,7 +124,8 @@ def freeze(
     # Keras hands a model's flag on to its layers only where the flag changes.
     for layer in tower.layers if isinstance(tower, keras.Model) else tower:
         layer.trainable = True
-    for layer in layers[: round(fraction * len(layers))]:
+    own = without_lifts(layers)
+    for layer in layers if fraction == 1.0 else own[: round(fraction * len(own))]:
         layer.trainable = False
     if partial_batchnorm:
         norms = [
@@ -195,7 +199,8 @@ def assignments(
     Raises:
         UserError: These are not exactly the tower's layers in their shapes.
     """
-    layers = dict(zip(weight_files.keys(tower), weighted_layers(tower), strict=True))
+    own = without_lifts(weighted_layers(tower))
+    layers = dict(zip(weight_files.keys(tower), own, strict=True))
     missing, unknown = layers.keys() - arrays.keys(), arrays.keys() - layers.keys()
     if missing or unknown:
         raise UserError(

@@ -75,8 +75,9 @@ class SlidingNetwork:
         signatures = self.runtime.signatures
         if not {"features", "fuse"} <= set(signatures):
             raise UserError(
-                f"expected a model with the signatures features and fuse. {folder} has "
-                f"{', '.join(signatures)}: export it again"
+                "expected a model with the signatures features and fuse, as networks "
+                f"above pooled features of single segments have. {folder} has "
+                f"{', '.join(signatures)}: export it again, of such a network"
             )
         self._features, self._fuse = signatures["features"], signatures["fuse"]
         self._sizes = {s: shape[1] for s, shape in self.runtime.inputs.items()}

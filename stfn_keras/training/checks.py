@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stfn_keras import models
-from stfn_keras.config import ModelConfig, TrainingConfig
+from stfn_keras.config import NETWORKS, MachineConfig, ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.sampling import segment_bounds
 from stfn_keras.errors import UserError
@@ -11,7 +11,11 @@ from stfn_keras.training.checkpoint import StageCheckpoints
 from stfn_keras.training.run import Run
 
 # What a run must share with the run whose towers it takes.
-SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs", "frames", "consensus")
+SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs", "frames", "rgb_motion",
+                "consensus")  # fmt: skip
+# What needs cached features, and what networks alone that could be given some.
+OF_FEATURES = ("fusion_videos", "feature_views")
+OF_HEADS = ("fusion_init", "modality_dropout")
 
 
 def needed_stages(model: ModelConfig) -> tuple[str, ...]:
@@ -39,7 +43,8 @@ def check_settings(
             f"--flow={training.flow}: prepare the data with it, or name another"
         )
     models.check(model)
-    if not model.is_pooled:
+    if model.stages and not model.is_pooled:
+    _check_auxiliary(model, training)
         _check_pixels(model, training)
     segment_bounds(manifest.snippets, model.segments)  # raises if there are too few
     for stream in model.streams:
@@ -75,13 +80,44 @@ def _check_pixels(model: ModelConfig, training: TrainingConfig) -> None:
         UserError: Says which.
     """
     plain = TrainingConfig()
-    for name in ("fusion_videos", "fusion_init"):
+    for name in OF_FEATURES if model.has_head else (*OF_FEATURES, *OF_HEADS):
         if getattr(training, name) != getattr(plain, name):
             raise UserError(
-                f"--network={model.network} trains on pixels, and --{name} is of "
-                f"networks above cached features: leave it at {getattr(plain, name)}. "
-                f"Received: {getattr(training, name)}"
+                f"with {model.read_whole_for} the network trains on pixels, and "
+                f"--{name} is of networks above cached features: leave it at "
+                f"{getattr(plain, name)}. Received: {getattr(training, name)}"
             )
+
+def _check_auxiliary(model: ModelConfig, training: TrainingConfig) -> None:
+    """Refuse classifiers that would be reported and were never trained.
+
+    Raises:
+        UserError: Names the flag that trains them.
+    """
+    above = {"fusion", "end_to_end"} & set(training.stages)
+    if NETWORKS[model.network].auxiliary and above and not training.stream_loss:
+        raise UserError(
+            f"--network={model.network} has classifiers that losses of their own alone "
+            "train: give --stream_loss=1, say. Received: --stream_loss=0"
+        )
+
+
+def check_machine(
+    model: ModelConfig, training: TrainingConfig, machine: MachineConfig
+) -> None:
+    """Refuse a way to compute that a later stage would refuse.
+
+    Raises:
+        UserError: Towers within the network cannot be computed again.
+    """
+    wanted = [s for s in training.stages if s in (*model.stages, "end_to_end")]
+    if machine.recompute and wanted and not NETWORKS[model.network].recomputes:
+        raise UserError(
+            "--recompute needs towers of one output each that are used whole, and "
+            f"--network={model.network} has others. Received --recompute for the stage "
+            f"{wanted[0]}: train it without; --accumulate_steps saves memory too"
+        )
+
 
 
 def check_stages(

@@ -184,9 +184,10 @@ class Initial:
             is_new = self.reset_head and _is_classifier(path)
             # Behind feature fusion there is no classifier of each tower; one above
             # maps reads something else.
-            has_it = path in theirs and self.model.is_pooled
+            has_it = path in theirs and self.model.has_head
             lost = _is_classifier(path) and not has_it and stage != "fusion"
-            if without_time or is_new or lost:
+            lifted = path not in theirs and isinstance(layer, models.Lift)
+            if without_time or is_new or lost or lifted:
                 pairs[path] = (layer, None)
                 continue
             if path not in theirs:
@@ -209,7 +210,7 @@ class Initial:
 
 def _upper(model: ModelConfig, classes: int) -> keras.Model:
     """The network above the towers; all of it where it cannot be taken apart."""
-    if model.is_pooled:
+    if model.has_head:
         return models.build_head(model, classes, models.feature_size(model))
     return models.build(model, classes)
 

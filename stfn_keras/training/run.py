@@ -31,6 +31,7 @@ def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:
     Raises:
         UserError: A field is unknown (a newer version wrote it).
     """
+    values = _as_named_now(cls, values)
     names = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if unknown := sorted(set(values) - names):
         raise UserError(
@@ -46,6 +47,14 @@ def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:
             value = tuple(value)
         made[name] = value
     return cls(**made)
+
+
+def _as_named_now(cls: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Give a field that an older version wrote its name of now."""
+    if cls is not ModelConfig or "motion_gate" not in values:
+        return values
+    gated = {"feature_motion": "gate"} if values["motion_gate"] else {}
+    return {k: v for k, v in values.items() if k != "motion_gate"} | gated
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def train_tower(work: Work, stream: str, fit: Callable[..., None] = fit_stage) -
     models.freeze(tower, config.frozen, config.partial_batchnorm)
     models.set_batchnorm_momentum(tower.layers, config.batchnorm_momentum)
     if config.first_rate != 1.0:
-        first = models.weighted_layers(tower)[0]
+        first = models.without_lifts(models.weighted_layers(tower))[0]
         factors = {v.path: config.first_rate for v in first.trainable_variables}
         stage = dataclasses.replace(stage, rate_factors=factors)
     fit_on_pixels(work, stage, network, config, config.segments, fit)
@@ -228,7 +228,7 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
         if work.initial:
             work.initial.apply(network, "fusion", work.writes_to)
         if run.training.fusion_init == "towers":
-            _take_classifiers(networks(), network)
+            take_classifiers(networks(), network)
     trained_on = {"train": "r", "held_out": "v", "both": "rv"}[
         run.training.fusion_videos
     ]
@@ -261,7 +261,7 @@ def train_fusion(work: Work, fit: Callable[..., None] = fit_stage) -> None:
     fit(stage, model, batches, validation if validates else None, work.engine)
 
 
-def _take_classifiers(towers: dict[str, keras.Model], network: keras.Model) -> None:
+def take_classifiers(towers: dict[str, keras.Model], network: keras.Model) -> None:
     """Start a fusion from the towers' classifiers, where it has one for each stream."""
     if network.name.startswith("feature_fusion"):
         logging.warning(
@@ -270,7 +270,7 @@ def _take_classifiers(towers: dict[str, keras.Model], network: keras.Model) -> N
         )
         return
     for tower in towers.values():
-        models.copy_by_name(tower, network)  # the classifiers alone are shared
+        models.copy_by_name(tower, network)  # of a head, the classifiers alone
 
 
 def fusion_network(run: Run) -> keras.Model:

@@ -26,6 +26,7 @@ from stfn_keras.files import read_json, sha256, write_json
 from stfn_keras.training import stages, whole
 from stfn_keras.training.checkpoint import save_model
 from stfn_keras.training.checks import (
+    check_machine,
     check_settings,
     check_stages,
     needed_stages,
@@ -71,6 +72,7 @@ def train(
     engine = make_engine(machine)  # first: it may decide how the backend computes
     manifest = Manifest.load(data)
     check_settings(model, training, manifest)
+    check_machine(model, training, machine)
     manifest.verify(data, verify.full, training.split, "rv")
     check_stages(model, training.stages, out, towers_from)
     initial = None

@@ -1,8 +1,9 @@
 """The stages that train a whole network on pixels, and its putting together.
 
-A network whose upper part reads more of its towers than their pooled features cannot
-train on cached ones: its `fusion` stage sees pixels, through towers that stay as they
-are. `end_to_end` then tunes any network, towers and all.
+A network whose upper part reads more of its towers than their pooled features, or
+whose towers mix segments, cannot train on cached ones: its `fusion` stage sees pixels,
+through towers that stay as they are. `end_to_end` then tunes any network, towers and
+all.
 """
 
 import dataclasses
@@ -21,7 +22,9 @@ from stfn_keras.training.stages import (
     fusion_network,
     input_sizes,
     load_result,
+    take_classifiers,
     tower_digests,
+    tower_of,
     trained_towers,
 )
 from stfn_keras.training.work import Work
@@ -85,11 +88,18 @@ def train_upper(work: Work, fit: Callable[..., None] = fit_stage) -> None:
     with work.building():
         network = pixel_network(work)
     if not stage.checkpoints.kept:
-        models.take_towers(run.model, network, trained_towers(work)[0])
+        towers, _ = trained_towers(work)
+        if run.model.has_head:  # whose classifiers start as --fusion_init says
+            for stream, tower in towers.items():
+                models.copy_by_name(tower_of(tower, stream), tower_of(network, stream))
+        else:
+            models.take_towers(run.model, network, towers)
         seen = training_views(work, network)
         models.initialise(run.model, network, seen, run.training.seed)
         if work.initial:  # what it lacks keeps its start
             work.initial.apply(network, "fusion", work.writes_to)
+        if run.training.fusion_init == "towers":
+            take_classifiers(towers, network)
     config = pixel_config(work, "fusion")
     fit_on_pixels(work, stage, network, config, run.model.segments, fit)
 

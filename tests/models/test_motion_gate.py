@@ -98,5 +98,5 @@ def test_a_tower_with_gates_and_shifts(monkeypatch):
     np.testing.assert_array_equal(tower(x), shifted(x))
     randomise(tower)
     assert not np.allclose(tower(x), shifted(x), rtol=1e-3)
-    with pytest.raises(UserError, match="--motion_gate goes into residual blocks"):
+    with pytest.raises(UserError, match="--rgb_motion=gate goes into residual blocks"):
         with_motion_gate(build_tower(ModelConfig(tower="tiny"), "rgb"), 3)

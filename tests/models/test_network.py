@@ -11,6 +11,7 @@ from stfn_keras.config import (
     CONSENSUSES,
     DIRECTIONS,
     FUSIONS,
+    MOTIONS,
     RESIDUALS,
     ModelConfig,
 )
@@ -29,7 +30,8 @@ OPTIONS = (
     + [{"segments": 1}, {"segments": 3}, {"segments": 7}]
     + [{"temporal": "mlp"}, {"temporal": "mlp", "width": 8, "zero_init": True}]
     + [{"zero_init": True, "residual": "own"}, {"modality_dropout": 0.3}]
-    + [{"feature_norm": "layer"}, {"position": True}, {"motion_gate": True}]
+    + [{"feature_norm": "layer"}, {"position": True}]
+    + [{"feature_motion": motion} for motion in MOTIONS[1:]]
     + [{"feature_norm": "layer", "position": True, "network": "feature_fusion"}]
     + [{"aggregate": aggregate} for aggregate in AGGREGATES[1:]]
     + [{"combination": "softmax"}]
@@ -42,7 +44,7 @@ FUSION_ONLY = {
     "zero_init": True,
     "feature_norm": "layer",
     "position": True,
-    "motion_gate": True,
+    "feature_motion": "gate",
     "aggregate": "attention",
     "modality_dropout": 0.5,
 }

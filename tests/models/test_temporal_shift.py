@@ -105,5 +105,5 @@ def test_blocks_with_a_shortcut_alone(tower, blocks, first):
 
 def test_towers_without_known_blocks_are_refused():
     tower = build_tower(ModelConfig(tower="tiny", rgb_size=32), "rgb")
-    with pytest.raises(UserError, match="--shift .* resnet152, mobilenet_v2, eff"):
+    with pytest.raises(UserError, match="--rgb_motion=shift .* resnet152, mobile"):
         with_temporal_shift(tower, 3)

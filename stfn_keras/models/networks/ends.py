@@ -10,9 +10,10 @@ from typing import Any
 import keras
 
 from stfn_keras.config import STREAMS, ModelConfig
+from stfn_keras.models.lifted_tower import lifted_tower
 from stfn_keras.models.logits_fusion import LogitsFusion
 from stfn_keras.models.time_distributed import TimeDistributed
-from stfn_keras.models.towers import build_tower, input_channels, input_size
+from stfn_keras.models.towers import input_channels, input_size
 
 Tensors = dict[str, Any]
 
@@ -46,13 +47,14 @@ def tower_features(config: ModelConfig) -> tuple[Tensors, Tensors]:
         (batch, segments, features).
 
     Raises:
-        UserError: The tower cannot take an input of the configured size.
+        UserError: The tower cannot take an input of the configured size, or has no
+            place for `rgb_motion`.
     """
     inputs, features = pixel_inputs(config), {}
     for stream, tensor in stream_pixels(config, inputs).items():
         # In mixed precision the layers inside have their own type; features have not.
         wrapper = TimeDistributed(
-            build_tower(config, stream), dtype="float32", name=f"{stream}_features"
+            lifted_tower(config, stream), dtype="float32", name=f"{stream}_features"
         )
         features[stream] = wrapper(tensor)
     return inputs, features

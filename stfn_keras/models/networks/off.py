@@ -21,6 +21,7 @@ from typing import Any
 import keras
 
 from stfn_keras.config import ModelConfig
+from stfn_keras.errors import UserError
 from stfn_keras.models.feature_difference import FeatureDifference
 from stfn_keras.models.logits_fusion import LogitsFusion
 from stfn_keras.models.networks.ends import (
@@ -87,6 +88,19 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
         )([logits[stream], logits[f"{stream}_off"]])
     outputs = {**scored(config, heads), **classifiers}
     return keras.Model(inputs, outputs, name=config.network)
+
+
+def check(config: ModelConfig) -> None:
+    """Refuse a consensus that the towers would learn and their classifiers forget.
+
+    Raises:
+        UserError: It is not the mean.
+    """
+    if config.consensus != "mean":
+        raise UserError(
+            "--network=off takes the mean over segments of its towers' logits: "
+            f"expected --consensus=mean. Received: {config.consensus}"
+        )
 
 
 def _off(config: ModelConfig, stream: str, maps: Tensors) -> Tensors:

@@ -2,9 +2,9 @@
 
 The networks of independent segments (`spatial`, `temporal`, `late_fusion`,
 `two_stream`, `tsn`) have no temporal part: they ignore `temporal`, `zero_init`,
-`feature_norm`, `motion_gate`, `position`, `aggregate` and `modality_dropout`, since a
-fusion network's towers are trained as such networks from the same configuration. They
-heed `consensus`, and those of two streams `combination`.
+`feature_norm`, `feature_motion`, `position`, `aggregate` and `modality_dropout`, since
+a fusion network's towers are trained as such networks from the same configuration.
+They heed `rgb_motion` and `consensus`, and those of two streams `combination`.
 """
 
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 import keras
 
 from stfn_keras.config import ModelConfig
+from stfn_keras.models.central_difference import CentralDifference
 from stfn_keras.models.feature_gate import FeatureGate
+from stfn_keras.models.feature_shift import FeatureShift
 from stfn_keras.models.fusion import MERGES, MODULES, SpatioTemporalFusion
 from stfn_keras.models.modality_dropout import ModalityDropout
 from stfn_keras.models.networks.ends import (
@@ -31,6 +33,11 @@ POOLINGS: dict[str, Any] = {
     "max": keras.layers.GlobalMaxPooling1D,
     "attention": SegmentAttention,
     "feature_max": keras.layers.GlobalMaxPooling1D,  # as "max", of a consensus
+}
+MOTIONS: dict[str, Any] = {
+    "shift": FeatureShift,
+    "gate": FeatureGate,
+    "difference": CentralDifference,
 }
 
 
@@ -88,8 +95,9 @@ def _placed(config: ModelConfig, features: Tensors) -> Tensors:
         if config.feature_norm == "layer":
             norm = keras.layers.LayerNormalization(name=f"{stream}_norm")
             x[stream] = norm(x[stream])
-        if config.motion_gate:
-            x[stream] = FeatureGate(name=f"{stream}_motion_gate")(x[stream])
+        if motion := MOTIONS.get(config.feature_motion):
+            name = f"{stream}_motion_{config.feature_motion}"
+            x[stream] = motion(name=name)(x[stream])
         if config.position:
             x[stream] = SegmentPosition(name=f"{stream}_position")(x[stream])
     if config.modality_dropout:
