@@ -44,8 +44,8 @@ def check_settings(
         )
     models.check(model)
     if model.stages and not model.is_pooled:
-    _check_auxiliary(model, training)
         _check_pixels(model, training)
+    _check_auxiliary(model, training)
     segment_bounds(manifest.snippets, model.segments)  # raises if there are too few
     for stream in model.streams:
         models.input_size(model, stream)  # raises if the tower needs a larger one
@@ -88,6 +88,7 @@ def _check_pixels(model: ModelConfig, training: TrainingConfig) -> None:
                 f"{getattr(plain, name)}. Received: {getattr(training, name)}"
             )
 
+
 def _check_auxiliary(model: ModelConfig, training: TrainingConfig) -> None:
     """Refuse classifiers that would be reported and were never trained.
 
@@ -117,7 +118,6 @@ def check_machine(
             f"--network={model.network} has others. Received --recompute for the stage "
             f"{wanted[0]}: train it without; --accumulate_steps saves memory too"
         )
-
 
 
 def check_stages(
