@@ -105,7 +105,7 @@ def prepare_dataset(
 
 
 def _check_flow(options: DatasetOptions, configs: Configs) -> None:
-    check_pairs(configs.preparation)
+    check_pairs(configs.preparation.size, configs.preparation.pairs)
     if options.frames and configs.preparation.flow != PreparationConfig().flow:
         raise UserError(
             "--frames brings its own flow, named external. Received --flow="

@@ -24,6 +24,7 @@ from stfn_keras.data.stream import SHARDS_AT_ONCE, records
 from stfn_keras.errors import UserError
 from stfn_keras.video import mosaic, view
 from stfn_keras.video.augment import augmented
+from stfn_keras.video.joined import joined_frames
 
 SHUFFLE_BUFFER = 512  # videos, as encoded drawn snippets
 PARALLEL = tf.data.AUTOTUNE  # calls at a time; measured: docs/input.md
@@ -41,12 +42,16 @@ def look(
         segments: T.
 
     Returns:
-        `rgb` uint8 (C, T, H, W, 3) and `flow` uint8 (C, T, H2, W2, 2L), those in use.
+        `rgb` uint8 (C, T, H, W, 3 frames) and `flow` uint8 (C, T, H2, W2, 2L), those
+        in use.
     """
     views, sizes = {}, source.sizes
     if "rgb" in video:
-        frames = view.decode_frames(video["rgb"])
-        views["rgb"] = [view.crop_rgb(frames, crop, sizes["rgb"]) for crop in crops]
+        frames, size = view.decode_frames(video["rgb"]), sizes["rgb"]
+        each = source.extent.frames
+        views["rgb"] = [
+            joined_frames(view.crop_rgb(frames, crop, size), each) for crop in crops
+        ]
     if "flow" in video:
         stored = video["flow"], video["height"], video["width"], source.pairs
         if len(crops) == 1:
@@ -128,9 +133,8 @@ def training_batches(
     seeds = tf.constant([seed, epoch], tf.int64)
 
     def drawn(index: tf.Tensor, record: tf.Tensor) -> tuple[dict, tf.Tensor]:
-        video = parse(source, record)
         state = tf.random.experimental.stateless_fold_in(seeds, index)
-        return take(video, draw_positions(bounds, state)), state
+        return parse(source, record, draw_positions(bounds, state)), state
 
     def decoded(video: dict, state: tf.Tensor) -> tuple:
         crop = view.random_crop(
@@ -206,9 +210,12 @@ def view_batches(
     check_crops(source.manifest, crops)
     positions = fixed_positions(source.manifest.snippets, segments, samplings)
 
+    every = positions.reshape(-1)  # (S x T,)
+    places = np.arange(len(every)).reshape(positions.shape)
+
     def samplings_of(record: tf.Tensor) -> tf.data.Dataset:
-        video = parse(source, record)
-        chosen = tf.data.Dataset.from_tensor_slices(positions)
+        video = parse(source, record, every)
+        chosen = tf.data.Dataset.from_tensor_slices(places)
         return chosen.map(lambda position: take(video, position))
 
     def crops_of(video: dict[str, tf.Tensor]) -> tuple[dict, dict]:
@@ -230,13 +237,16 @@ def encoded_batches(source: Source, *, segments: int, batch: int) -> tf.data.Dat
 
     Returns:
         Batches of {`id`, `label`, `height`, `width`, `rgb`, `flow`}: the last two
-        are strings (batch, T), those in use. A dense dataset's one-pair mosaics are
-        joined to one per snippet without decoding (`stfn_keras.video.mosaic`).
+        are strings (batch, T x frames) and (batch, T), those in use. A dense dataset's
+        one-pair mosaics are joined to one per snippet without decoding
+        (`stfn_keras.video.mosaic`).
     """
     positions = fixed_positions(source.manifest.snippets, segments, 1)[0]
 
     def centre(record: tf.Tensor) -> dict[str, tf.Tensor]:
-        video = take(parse(source, record), positions)
+        video = parse(source, record, positions)
+        if "rgb" in video:
+            video["rgb"] = tf.reshape(video["rgb"], [segments * source.extent.frames])
         if "flow" in video and source.manifest.layout == "dense":
             joined = tf.numpy_function(_join_pairs, [video["flow"]], tf.string)
             video["flow"] = tf.ensure_shape(joined, [segments])

@@ -24,6 +24,7 @@ from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.mirrors import Remote
 from stfn_keras.data.remote import DEFAULT_CACHE, CacheConfig, location_of, mirror
 from stfn_keras.errors import UserError
+from stfn_keras.video.extent import Extent, respread
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Source:
         manifest: Of their dataset.
         flow: Name of the flow field.
         sizes: Side in pixels of each stream's input, by stream.
+        extent: What is read of each snippet.
         remote: Where the shards come from, if not from their own folder.
         only: Ids of the videos that are read, all of them in these shards; None for
             every video.
@@ -44,13 +46,14 @@ class Source:
     manifest: Manifest
     flow: str
     sizes: dict[str, int]
+    extent: Extent
     remote: Remote | None = None
     only: frozenset[str] | None = None
 
     @property
     def pairs(self) -> int:
-        """Flow pairs per snippet."""
-        return int(self.manifest.flow[self.flow]["pairs"])
+        """Flow pairs that are read of each snippet."""
+        return self.extent.pairs
 
     @property
     def videos(self) -> int:
@@ -121,12 +124,22 @@ def open_source(
     role: str,
     flow: str,
     sizes: dict[str, int],
+    extent: Extent | None = None,
 ) -> Source:
     """The shards of one role of one split.
 
+    Args:
+        folder: The dataset directory.
+        manifest: Its manifest.
+        split: From 1.
+        role: A letter of `ROLES`.
+        flow: Name of the flow field.
+        sizes: As of `Source`.
+        extent: What a network reads of each snippet; None for a frame and all pairs.
+
     Raises:
-        UserError: The data have no such split, no video of that role, or no flow
-            field of that name.
+        UserError: The data have no such split, no video of that role, no flow field of
+            that name, or hold less of a snippet.
     """
     if not 1 <= split <= manifest.splits:
         raise UserError(
@@ -144,16 +157,48 @@ def open_source(
         raise UserError(
             f"split {split} of the data in {folder} has no {words[role]} videos"
         )
-    return Source(tuple(files), manifest, flow, sizes, Remote.of(Path(folder)))
+    extent = extent or Extent(pairs=int(manifest.flow[flow]["pairs"]))
+    check_extent(extent, manifest, flow)
+    return Source(tuple(files), manifest, flow, sizes, extent, Remote.of(Path(folder)))
 
 
-def parse(source: Source, record: tf.Tensor) -> dict[str, tf.Tensor]:
+def check_extent(extent: Extent, manifest: Manifest, flow: str) -> None:
+    """Refuse to read more of a snippet than data hold; in the dense layout it is all.
+
+    Raises:
+        UserError: Too many frames, or another number of flow pairs.
+    """
+    if manifest.layout == "dense":
+        return
+    if extent.frames > manifest.rgb_per_snippet:
+        raise UserError(
+            f"the data hold {manifest.rgb_per_snippet} RGB frames per snippet. "
+            f"Received: --frames={extent.frames}: prepare the data with "
+            f"--rgb_per_snippet={extent.frames}, or with --layout=dense"
+        )
+    pairs = int(manifest.flow[flow]["pairs"])
+    if extent.pairs not in (0, pairs):
+        raise UserError(
+            f"the data hold {pairs} flow pairs per snippet. Received: "
+            f"--pairs={extent.pairs}: give --pairs={pairs}, or prepare the data with "
+            f"--pairs={extent.pairs}, or with --layout=dense"
+        )
+
+
+def parse(
+    source: Source, record: tf.Tensor, positions: tf.Tensor | None = None
+) -> dict[str, tf.Tensor]:
     """Parse one record; JPEGs stay encoded.
 
+    Args:
+        source: What is read.
+        record: An encoded `tf.train.Example`.
+        positions: int (T,), which of the K snippets are kept; None for all.
+
     Returns:
-        `id`, `label`, `height`, `width` and, those in use, `rgb` (K,), the first frame
-        of each snippet, and `flow`: (K,) mosaics in the snippet layout, (K, L) of one
-        pair each in the dense one.
+        `id`, `label`, `height`, `width` and, those in use, `rgb` and `flow` of T or K
+        snippets: (K,) where a snippet is one frame, else (K, frames); and (K,) mosaics
+        in the snippet layout, (K, L) of one pair each in the dense one.
     """
     features = {
         "video/id": tf.io.FixedLenFeature([], tf.string),
@@ -171,12 +216,17 @@ def parse(source: Source, record: tf.Tensor) -> dict[str, tf.Tensor]:
         "width": tf.cast(parsed["video/width"], tf.int32),
     }
     if dense:
-        return video | _dense_snippets(source, parsed)
+        return video | _dense_snippets(source, parsed, positions)
     if "rgb" in source.sizes:
-        video["rgb"] = parsed["snippet/rgb"][:: source.manifest.rgb_per_snippet]
+        per, frames = source.manifest.rgb_per_snippet, source.extent.frames
+        if frames == 1:
+            video["rgb"] = parsed["snippet/rgb"][::per]
+        else:
+            stored = tf.reshape(parsed["snippet/rgb"], [-1, per])
+            video["rgb"] = stored[:, :frames]  # (K, frames)
     if "flow" in source.sizes:
         video["flow"] = parsed["flow/" + source.flow]
-    return video
+    return video if positions is None else take(video, positions)
 
 
 def _snippet_features(source: Source) -> dict:
@@ -192,6 +242,8 @@ def _snippet_features(source: Source) -> dict:
 def _dense_features(source: Source) -> dict:
     snippets = source.manifest.snippets
     features = {"snippet/frame": tf.io.FixedLenFeature([snippets], tf.int64)}
+    if source.extent.reach > _stored(source):
+        features["video/frames"] = tf.io.FixedLenFeature([], tf.int64)
     every = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
     if "rgb" in source.sizes:
         features["frame/rgb"] = every
@@ -200,15 +252,35 @@ def _dense_features(source: Source) -> dict:
     return features
 
 
-def _dense_snippets(source: Source, parsed: dict) -> dict[str, tf.Tensor]:
-    """Cut the snippets out of all frames and pairs: frame p, pairs p .. p + L - 1."""
-    starts = parsed["snippet/frame"]
+def _stored(source: Source) -> int:
+    """Frames in a row that a snippet's stored position was chosen for."""
+    return Extent.stored(source.manifest.preparation).reach
+
+
+def _dense_snippets(
+    source: Source, parsed: dict, positions: tf.Tensor | None
+) -> dict[str, tf.Tensor]:
+    """Cut snippets out of all frames and pairs: those from p on, see `Extent`."""
+    starts, extent, frames = parsed["snippet/frame"], source.extent, None
+    if positions is not None:  # of a long snippet's images few copies are made
+        starts = tf.gather(starts, positions)
+    if extent.reach > (stored := _stored(source)):
+        frames = parsed["video/frames"]
+        places = tf.maximum(frames - extent.reach, 0) + 1
+        starts = respread(starts, places, frames - stored + 1)
+
+    def indices(count: int, stored: tf.Tensor | None) -> tf.Tensor:
+        """(K, count), in a short video from its start again."""
+        found = starts[:, None] + tf.range(count, dtype=tf.int64)
+        return found if stored is None else found % stored
+
     video = {}
     if "rgb" in source.sizes:
-        video["rgb"] = tf.gather(parsed["frame/rgb"], starts)  # (K,)
+        chosen = starts if extent.frames == 1 else indices(extent.frames, frames)
+        video["rgb"] = tf.gather(parsed["frame/rgb"], chosen)
     if "flow" in source.sizes:
-        pairs = starts[:, None] + tf.range(source.pairs, dtype=tf.int64)  # (K, L)
-        video["flow"] = tf.gather(parsed["frame/flow/" + source.flow], pairs)
+        chosen = indices(extent.pairs, None if frames is None else frames - 1)
+        video["flow"] = tf.gather(parsed["frame/flow/" + source.flow], chosen)
     return video
 
 

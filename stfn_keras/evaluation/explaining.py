@@ -47,7 +47,7 @@ class Video:
         title: As pictures and the page name it: its id, or its file's name, since
             where a file lies is nobody else's business.
         label: Its class, a place in the run's labels; None for a file.
-        views: By stream, uint8 (T, H, W, C).
+        views: `rgb` and `flow`, uint8 (T, H, W, C).
     """
 
     name: str
@@ -225,5 +225,5 @@ def _file_views(
     )
     encoded = preparer.encoded(preparer.prepare(path))
     tensors = {name: tf.constant(value) for name, value in encoded.items()}
-    views = centre_view(tensors, sizes, preparer.preparation.pairs)
+    views = centre_view(tensors, sizes, preparer.extent)
     return {stream: seen.numpy() for stream, seen in views.items()}

@@ -18,11 +18,11 @@ import numpy as np
 import tensorflow as tf
 
 from stfn_keras import models
-from stfn_keras.config import ModelConfig
+from stfn_keras.config import STREAMS, ModelConfig
 from stfn_keras.errors import UserError
 from stfn_keras.training.stages import tower_of
 
-BOTH = "both"  # the two streams' segments at once
+BOTH = "both"  # all streams' segments at once
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Explanation:
         logits: float32 (C,).
         maps: By stream, float32 (T, H, W) of the input's size, 0..1: 1 is the place
             of all segments that speaks most for the class. All 0 where none does.
-        contributions: By stream, and `both` where there are two, float32 (T,), in
+        contributions: By stream, and `both` where there are several, float32 (T,), in
             logits of the class.
     """
 
@@ -85,7 +85,7 @@ class Explainer:
         self._head = models.build_head(model, classes, models.feature_size(model))
         models.copy_by_name(network, self._head)
         self._before, self._behind = {}, {}
-        for stream in network.input:
+        for stream in model.streams:
             tower = tower_of(network, stream)
             pooled = _pooled_maps(tower)
             self._before[stream] = keras.Model(tower.inputs[0], pooled)
@@ -98,23 +98,23 @@ class Explainer:
         """Explain one video's score.
 
         Args:
-            views: By stream, uint8 (T, H, W, C), as the network takes them.
+            views: `rgb` and `flow`, uint8 (T, H, W, C), as the network takes them.
             target: The class; None for the one with the highest score.
         """
+        shown = {s: tf.constant(views[STREAMS[s].reads]) for s in self._before}
         features = {
-            f"{stream}_features": behind(self._before[stream](views[stream]))[None]
+            f"{stream}_features": behind(self._before[stream](shown[stream]))[None]
             for stream, behind in self._behind.items()
         }  # (1, T, F)
         features = {name: np.asarray(found) for name, found in features.items()}
         logits = np.asarray(self._head(features)["logits"])[0]
         chosen = int(logits.argmax()) if target is None else target
-        shown = {stream: tf.constant(views[stream]) for stream in self._before}
         maps, gradients = self._gradients(shown, tf.constant(chosen))
         return Explanation(
             chosen,
             logits,
             {
-                stream: _heat(maps[stream], gradients[stream], views[stream].shape[1:3])
+                stream: _heat(maps[stream], gradients[stream], shown[stream].shape[1:3])
                 for stream in maps
             },
             self._contributions(

@@ -30,6 +30,7 @@ from stfn_keras.files import read_json, sha256, write_json, written_aside
 from stfn_keras.training.run import Run
 from stfn_keras.training.stages import tower_digests, tower_of, trained_towers
 from stfn_keras.training.work import Work
+from stfn_keras.video.extent import Extent
 
 CODE_VERSION = 1  # raise it when what a cached feature means changes
 VIEWS_PER_BATCH = 32
@@ -81,7 +82,8 @@ def cached_view_features(
         networks, _ = trained_towers(work)
         towers = {stream: tower_of(n, stream) for stream, n in networks.items()}
         sizes = {STREAMS[s].reads: int(t.input_shape[1]) for s, t in towers.items()}
-        source = open_source(data, manifest, split, "e", run.flow, sizes)
+        extent = Extent.of(run.model)
+        source = open_source(data, manifest, split, "e", run.flow, sizes, extent)
         with naming_damage(data, manifest):
             _compute(towers, source, folder, crops)
     with np.load(folder / "videos.npz", allow_pickle=False) as videos:

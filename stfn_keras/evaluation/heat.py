@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
+from stfn_keras.config import STREAMS
 from stfn_keras.evaluation.explanation import BOTH, Explanation
 from stfn_keras.figures import save_figure
 from stfn_keras.files import written_aside
@@ -21,8 +22,14 @@ OPACITY = 0.6  # of the hottest place
 SEGMENT_MS = 600  # of the animation
 SIDE = 224  # of a picture in the animation, pixels
 BAR = 36  # height of its bars, pixels
-COLOURS = {"rgb": "#3b6ea5", "flow": "#c46b2c", BOTH: "#4d4d4d"}
-TITLES = {"rgb": "RGB", "flow": "flow", BOTH: "both"}
+COLOURS = {
+    "rgb": "#3b6ea5", "flow": "#c46b2c", "difference": "#5a9a4a",
+    "dynamic_rgb": "#8fb3d9", "dynamic_flow": "#e0aa80", BOTH: "#4d4d4d",
+}  # fmt: skip
+TITLES = {
+    "rgb": "RGB", "flow": "flow", "difference": "difference",
+    "dynamic_rgb": "dynamic RGB", "dynamic_flow": "dynamic flow", BOTH: "together",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Shown:
 
     Attributes:
         title: Above the sheet: which video, what it was taken for.
-        views: By stream, what the network saw: uint8 (T, H, W, C).
+        views: What the network saw, `rgb` and `flow`: uint8 (T, H, W, C).
         explanation: Why it decided so.
     """
 
@@ -45,11 +52,17 @@ class Shown:
         return len(next(iter(self.views.values())))
 
     def picture(self, stream: str, segment: int) -> np.ndarray:
-        """A segment as one stream saw it, under its heat: uint8 RGB (H, W, 3)."""
-        seen = self.views[stream][segment]
-        if stream == "flow":
+        """A segment that one stream saw, under its heat: uint8 RGB (H, W, 3).
+
+        Of its frames the first, of its flow pairs the middle one.
+        """
+        reads = STREAMS[stream].reads
+        seen = self.views[reads][segment]
+        if reads == "flow":
             middle = seen.shape[-1] // 4 * 2  # channels u1, v1, u2, v2, ...
             seen = flow.colour(seen[..., middle : middle + 2])
+        else:
+            seen = seen[..., :3]
         return overlaid(seen, self.explanation.maps[stream][segment])
 
 
@@ -79,7 +92,7 @@ def draw_explanation(shown: Shown, path: Path) -> None:
 
 def _sheet(shown: Shown) -> plt.Figure:
     """A row of pictures per stream, and a bar of each segment's contribution."""
-    streams, segments = list(shown.views), shown.segments
+    streams, segments = list(shown.explanation.maps), shown.segments
     figure = plt.figure(
         figsize=(max(1.6 * segments, 5), 1.6 * len(streams) + 2.2), layout="constrained"
     )
@@ -113,7 +126,8 @@ def _sheet(shown: Shown) -> plt.Figure:
 def _animated(shown: Shown, segment: int) -> np.ndarray:
     """The streams side by side above bars of all segments, this one's dark."""
     size = (SIDE, SIDE)
-    pictures = [cv2.resize(shown.picture(s, segment), size) for s in shown.views]
+    streams = shown.explanation.maps
+    pictures = [cv2.resize(shown.picture(s, segment), size) for s in streams]
     top = np.hstack(pictures)
     found = shown.explanation.contributions
     values = found.get(BOTH, next(iter(found.values())))

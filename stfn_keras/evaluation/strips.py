@@ -17,6 +17,7 @@ from stfn_keras.data.source import Source, parse, take
 from stfn_keras.data.stream import records
 from stfn_keras.evaluation.scores import shown_ids
 from stfn_keras.video import image
+from stfn_keras.video.extent import Extent
 
 FRAMES, HEIGHT, GAP = 4, 96, 2
 QUALITY = 80
@@ -35,7 +36,7 @@ def film_strips(source: Source, folder: Path, ids: Sequence[str]) -> dict[str, b
     chosen = chosen_videos(source, folder, ids)
     if not chosen.files:
         return {}
-    chosen = dataclasses.replace(chosen, sizes={"rgb": 0})
+    chosen = dataclasses.replace(chosen, sizes={"rgb": 0}, extent=Extent())
     positions = np.linspace(0, source.manifest.snippets - 1, FRAMES).round().astype(int)
     data = records(chosen).map(lambda record: take(parse(chosen, record), positions))
     found = {}

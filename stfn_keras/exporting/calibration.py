@@ -16,6 +16,7 @@ from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.pipeline import view_batches
 from stfn_keras.data.source import Source, naming_damage, open_source
 from stfn_keras.training.run import Run
+from stfn_keras.video.extent import Extent
 
 
 def spread(videos: Sequence[Indexed], count: int) -> list[Indexed]:
@@ -43,8 +44,9 @@ def calibration_views(
     Raises:
         UserError: The split has no training videos, or a shard is damaged.
     """
-    source = open_source(folder, manifest, run.training.split, "r", run.flow, sizes)
-    source = _narrowed(source, training_videos(folder, run.training.split), count)
+    split, extent = run.training.split, Extent.of(run.model)
+    source = open_source(folder, manifest, split, "r", run.flow, sizes, extent)
+    source = _narrowed(source, training_videos(folder, split), count)
     batches = view_batches(
         source, segments=run.model.segments, samplings=1, crops=1, batch=1
     )

@@ -129,6 +129,7 @@ def check_servable(model: ModelConfig, height: int, width: int) -> None:
                 f"decodes at once. Received {found}: {model.segments} segments of "
                 f"{width}x{height} pixels"
                 + (f" and {model.pairs} flow pairs" if stream == "flow" else "")
+                + (f", {model.frames} of each" if stream == "rgb" else "")
                 + ". Train with fewer --segments, or on data of a smaller --size"
             )
 

@@ -21,6 +21,7 @@ from stfn_keras.data.source import Source, open_source
 from stfn_keras.files import sha256
 from stfn_keras.training.run import Run
 from stfn_keras.video import image
+from stfn_keras.video.extent import Extent
 
 VIDEOS = 8
 _GRAIN = 8  # pixels of the frame per independent value
@@ -34,29 +35,32 @@ def made_up_source(run: Run, sizes: dict[str, int]) -> Iterator[Source]:
         run: Whose preprocessing they have.
         sizes: Side in pixels of each stream's input, by stream.
     """
-    segments, flow = run.model.segments, run.preprocessing["flow"][run.flow]
+    model = run.model
+    flow = {**run.preprocessing["flow"][run.flow], "pairs": model.pairs}
     draws = np.random.default_rng(0)
     with tempfile.TemporaryDirectory(prefix="stfn-") as temporary:
         folder = Path(temporary)
         path = folder / "made-up.tfrecord"
         with path.open("wb") as file:
             for number in range(VIDEOS):
-                video = _video(run, number, int(flow["pairs"]), draws)
+                video = _video(run, number, draws)
                 RecordWriter(file).write(encode_example(video))
         shard = Shard(path.name, "e", VIDEOS, path.stat().st_size, sha256(path))
         manifest = Manifest(
             schema=1, name="made-up", protocol="csv", labels=run.labels, videos=VIDEOS,
             absent=0, shards=(shard,), flow={run.flow: flow}, layout="snippet",
-            snippets=segments, rgb_per_snippet=1, size=run.preprocessing["size"],
-            flip=run.preprocessing["flip"],
+            snippets=model.segments, rgb_per_snippet=model.frames,
+            size=run.preprocessing["size"], flip=run.preprocessing["flip"],
         )  # fmt: skip
-        yield open_source(folder, manifest, 1, "e", run.flow, sizes)
+        extent = Extent.of(model)
+        yield open_source(folder, manifest, 1, "e", run.flow, sizes, extent)
 
 
-def _video(run: Run, number: int, pairs: int, draws: np.random.Generator) -> dict:
-    segments = run.model.segments
+def _video(run: Run, number: int, draws: np.random.Generator) -> dict:
+    segments, pairs = run.model.segments, run.model.pairs
     height, width = frame_size(run.preprocessing["size"], wide=number % 2 == 0)
-    frames = [_noise(draws, height, width, 3) for _ in range(segments)]
+    count = segments * run.model.frames
+    frames = [_noise(draws, height, width, 3) for _ in range(count)]
     flows = [
         np.stack([np.maximum(_noise(draws, height, width, 2), 1) for _ in range(pairs)])
         for _ in range(segments)

@@ -84,7 +84,7 @@ def score_views(runtime: Runtime, source: Source, reference: Reference) -> np.nd
     sizes = {stream: shape[1] for stream, shape in runtime.inputs.items()}
 
     def seen(encoded: dict) -> dict:
-        return centre_views(jpeg_inputs(encoded), sizes, source.pairs)
+        return centre_views(jpeg_inputs(encoded), sizes, source.extent)
 
     batches = _encoded(source, runtime, reference).map(seen).prefetch(2)
     return np.concatenate(
@@ -120,7 +120,7 @@ def signatures_apart(runtime: SavedModelRuntime, source: Source) -> float:
     bundle = next(iter(encoded_batches(source, segments=runtime.segments, batch=BATCH)))
     encoded, signatures = jpeg_inputs(bundle), runtime.signatures
     expected = signatures["serve_jpeg"](**encoded)["scores"]
-    views = centre_views(encoded, sizes, source.pairs)
+    views = centre_views(encoded, sizes, source.extent)
     found = [signatures["serving_default"](**views)["scores"]]
     if "fuse" in signatures:
         folded = {s: tf.reshape(v, [-1, *v.shape[2:]]) for s, v in views.items()}

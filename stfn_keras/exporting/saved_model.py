@@ -5,20 +5,21 @@
 
 Signatures, T segments per video:
 
-- `serving_default`: `rgb` uint8 (batch, T, H, W, 3), `flow` uint8
-  (batch, T, H2, W2, 2L) -> `scores`, `logits` float32 (batch, classes).
-- `serve_jpeg`: `rgb_jpeg` string (batch, T), `flow_jpeg` string (batch, T), encoded
-  as in the shards and of any stored size -> the same, and the best classes' `labels`
-  string and `label_scores` float32 (batch, 5). The centre view is taken inside, by the
-  code that evaluation runs. A network without RGB is told the true size of the flow:
-  `height` and `width` int32 (batch,).
-- `features`: one segment, `rgb` uint8 (batch, H, W, 3), `flow` uint8
-  (batch, H2, W2, 2L) -> `rgb_features`, `flow_features` float32 (batch, features).
-- `fuse`: `rgb_features`, `flow_features` float32 (batch, T, features) -> `scores`,
-  `logits`. So a live stream computes its newest segment alone.
+- `serving_default`: `rgb` uint8 (batch, T, H, W, 3F), F frames one behind the other,
+  `flow` uint8 (batch, T, H2, W2, 2L) -> `scores`, `logits` float32 (batch, classes).
+- `serve_jpeg`: `rgb_jpeg` string (batch, T F), segment by segment, `flow_jpeg` string
+  (batch, T), encoded as in the shards and of any stored size -> the same, and the best
+  classes' `labels` string and `label_scores` float32 (batch, 5). The centre view is
+  taken inside, by the code that evaluation runs. A network without RGB is told the true
+  size of the flow: `height` and `width` int32 (batch,).
+- `features`: one segment, `rgb` uint8 (batch, H, W, 3F), `flow` uint8
+  (batch, H2, W2, 2L) -> `<stream>_features` float32 (batch, features) of each stream.
+- `fuse`: these, float32 (batch, T, features) -> `scores`, `logits`. So a live stream
+  computes its newest segment alone.
 
-A network of one stream has that stream's inputs alone. One that reads more of its
-towers than their pooled features has no `features` and no `fuse`.
+A network has the inputs that its streams read. One that reads more of its
+towers than their pooled features, or whose towers mix segments, has no `features` and
+no `fuse`.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,10 +28,11 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from stfn_keras.config import STREAMS
 from stfn_keras import models
+from stfn_keras.config import STREAMS
 from stfn_keras.errors import UserError
 from stfn_keras.exporting.guards import guarded, guarded_jpegs
+from stfn_keras.serving.runtimes.base import extent_of
 from stfn_keras.video.centre import centre_views
 
 BEST = 5  # classes that `serve_jpeg` names
@@ -83,8 +85,11 @@ class ServingModule(tf.Module):
         self, classify: tf.types.experimental.ConcreteFunction, labels: Sequence[str]
     ) -> tf.types.experimental.ConcreteFunction:
         sizes = {stream: shape[1] for stream, shape in self.inputs.items()}
-        pairs = self.inputs["flow"][-1] // 2 if "flow" in self.inputs else 0
-        shapes: Shapes = {f"{s}_jpeg": shape[:1] for s, shape in self.inputs.items()}
+        extent = extent_of(self.inputs)
+        per = {"rgb": extent.frames, "flow": 1}  # images of a segment
+        shapes: Shapes = {
+            f"{s}_jpeg": (shape[0] * per[s],) for s, shape in self.inputs.items()
+        }
         types = dict.fromkeys(shapes, tf.string)
         if "rgb" not in self.inputs:
             shapes |= {"height": (), "width": ()}
@@ -96,8 +101,8 @@ class ServingModule(tf.Module):
         words, best = tf.constant(list(labels)), min(BEST, len(labels))
 
         def call(**inputs: tf.Tensor) -> Tensors:
-            encoded = guarded_jpegs(guarded(inputs, shapes), pairs)
-            found = classify(**centre_views(encoded, sizes, pairs))
+            encoded = guarded_jpegs(guarded(inputs, shapes), extent.pairs)
+            found = classify(**centre_views(encoded, sizes, extent))
             highest = tf.math.top_k(found["scores"], best)
             named = tf.gather(words, highest.indices)
             return {**found, "labels": named, "label_scores": highest.values}

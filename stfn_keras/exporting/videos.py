@@ -18,6 +18,7 @@ from stfn_keras.exporting.made_up import made_up_source
 from stfn_keras.exporting.options import ExportConfig
 from stfn_keras.serving.formats import FORMATS
 from stfn_keras.training.run import Run
+from stfn_keras.video.extent import Extent
 
 
 @dataclass(frozen=True)
@@ -72,5 +73,6 @@ def open_videos(
         )
 
     with naming_damage(folder, manifest):
-        source = open_source(folder, manifest, split, "e", run.flow, sizes)
+        extent = Extent.of(run.model)
+        source = open_source(folder, manifest, split, "e", run.flow, sizes, extent)
         yield Videos(source, made_up=False, calibration=calibration)

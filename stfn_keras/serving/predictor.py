@@ -121,8 +121,7 @@ class Predictor:
         """A video's centre view, uint8 (1, T, size, size, channels) by stream."""
         encoded = self.preparer.encoded(prepared)
         batch = {name: tf.constant([value]) for name, value in encoded.items()}
-        pairs = self.preparer.preparation.pairs
-        views = centre_views(batch, self._sizes, pairs)
+        views = centre_views(batch, self._sizes, self.preparer.extent)
         return {stream: view.numpy() for stream, view in views.items()}
 
     def _prediction(

@@ -26,6 +26,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.serving.windows import Window, prepare_windows
 from stfn_keras.video import decode, image
 from stfn_keras.video.encoders import SnippetEncoder
+from stfn_keras.video.extent import Extent
 from stfn_keras.video.flow import EXTERNAL, MINIMUM_SIDE, get_preset
 from stfn_keras.video.frames import prepare_frames
 from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
@@ -42,12 +43,13 @@ class Preparer:
 
     Attributes:
         labels: The classes, in the order of the scores.
-        streams: `rgb`, `flow` or both: what the network reads.
+        inputs: `rgb`, `flow` or both: the pixels that the network reads.
         segments: T, snippets of a video.
         flow: Name of the flow field; None for a network without flow.
         preparation: How videos become snippets.
         select: Which of a prepared video's K snippets the network sees.
-        reach: Frames in a row that a snippet takes.
+        extent: What it reads of each.
+        reach: Frames in a row that this takes.
 
     Raises:
         UserError: The model needs another flow preset than this installation has.
@@ -58,9 +60,10 @@ class Preparer:
     ) -> None:
         model, block = config["model"], config["preprocessing"]
         self.labels = tuple(config["labels"])
-        self.streams = ModelConfig(network=model["network"]).streams
-        self.segments = int(model["segments"])
-        self.flow: str | None = config["flow"] if "flow" in self.streams else None
+        network = _network(model)
+        self.inputs = network.inputs
+        self.segments = network.segments
+        self.flow: str | None = config["flow"] if "flow" in self.inputs else None
         # A model of dense data takes snippets too: the same pixels, only those needed.
         self.preparation = dataclasses.replace(
             preparation_config(block), layout="snippet"
@@ -68,10 +71,8 @@ class Preparer:
         self.select: list[int] = fixed_positions(
             self.preparation.snippets, self.segments, 1
         )[0].tolist()
-        self.reach = max(
-            self.preparation.rgb_per_snippet,
-            self.preparation.pairs + 1 if self.flow else 1,
-        )
+        self.extent = Extent.of(network)
+        self.reach = self.extent.reach
         self._chosen = decoding
         self._decoding = decoding or DEFAULT_DECODING
         self._field = block["flow"][config["flow"]]
@@ -90,7 +91,7 @@ class Preparer:
             self.check_computable(video)
             return prepare_video(
                 video, self.preparation, self.select,
-                decoding=self._decoding, with_flow=self.flow is not None,
+                decoding=self._decoding, extent=self.extent,
             )  # fmt: skip
         except VideoError as error:
             raise unusable(video, error, self._chosen) from error
@@ -114,7 +115,7 @@ class Preparer:
         try:
             yield from prepare_windows(
                 video, self.preparation, self.select, length, stride,
-                decoding=self._decoding, with_flow=self.flow is not None,
+                decoding=self._decoding, extent=self.extent,
             )  # fmt: skip
         except VideoError as error:
             raise unusable(video, error, self._chosen) from error
@@ -128,15 +129,16 @@ class Preparer:
         Raises:
             VideoError: They are too small for flow, or too large.
         """
-        config, with_flow = self.preparation, self.flow is not None
+        config, extent = self.preparation, self.extent
         height, width = frames[0].shape[:2]
         info = decode.VideoInfo(0, len(frames), 0.0, height, width)
         size = decode.stored_size(info, config.size)
         if min(size) < MINIMUM_SIDE:
             raise VideoError("too small")
-        if not image.fits(*size, config.pairs if with_flow else 1):
+        if not image.fits(*size, max(extent.pairs, 1)):
             raise VideoError("too large")
-        encoder = SnippetEncoder(config, [0], with_flow)
+        snippet = extent.snippet(0, len(frames))
+        encoder = SnippetEncoder(config.flow if extent.pairs else (), [snippet])
         for index in sorted(encoder.frames):
             encoder.add(index, decode.resize(frames[index], size))
         rgb, mosaics = encoder.result()
@@ -159,12 +161,13 @@ class Preparer:
         """One video's inputs of `serve_jpeg`.
 
         Returns:
-            `rgb_jpeg` and `flow_jpeg`, T JPEGs each, as far as the network reads
-            them; without RGB `height` and `width` of the flow in pixels.
+            `rgb_jpeg`, all frames of T snippets, and `flow_jpeg`, T mosaics, as far as
+            the network reads them; without RGB `height` and `width` of the flow in
+            pixels.
         """
         inputs: dict[str, Any] = {}
-        if "rgb" in self.streams:
-            inputs["rgb_jpeg"] = prepared.rgb[:: self.preparation.rgb_per_snippet]
+        if "rgb" in self.inputs:
+            inputs["rgb_jpeg"] = prepared.rgb
         else:
             inputs |= {"height": prepared.height, "width": prepared.width}
         if self.flow:
@@ -176,8 +179,19 @@ class Preparer:
         bound = self._field["parameters"].get("source_bound", FLOW_BOUND)
         return prepare_frames(
             folder, self.preparation, self.select,
-            field=field, bound=bound, decoding=self._decoding,
+            field=field, bound=bound, decoding=self._decoding, extent=self.extent,
         )  # fmt: skip
+
+
+def _network(model: dict[str, Any]) -> ModelConfig:
+    """The network's configuration, from JSON; what an older one lacks is default."""
+    names = {item.name for item in dataclasses.fields(ModelConfig)}
+    known: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in model.items()
+        if name in names
+    }
+    return ModelConfig(**known)
 
 
 def unusable(

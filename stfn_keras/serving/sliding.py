@@ -104,7 +104,7 @@ class SlidingNetwork:
         except VideoError as error:
             raise unusable(Path("the stream"), error) from error
         batch = {name: tf.constant([value]) for name, value in encoded.items()}
-        views = centre_views(batch, self._sizes, self.preparer.preparation.pairs)
+        views = centre_views(batch, self._sizes, self.preparer.extent)
         return {stream: view[:, 0].numpy() for stream, view in views.items()}
 
     def add(self, view: Views) -> None:

@@ -189,6 +189,12 @@ def recognise(
                 report.late += 1
             elif not show(frame, seconds, newest, report):
                 break
+        else:
+            if 0 < report.frames < network.reach:
+                report.fault = (
+                    f"a segment takes {network.reach} frames in a row. Received a "
+                    f"stream of {report.frames}; predict.py takes short videos too"
+                )
     except UserError as error:
         if not report.frames:
             raise

@@ -22,8 +22,14 @@ from stfn_keras.video import decode, flow, image
 from stfn_keras.video.container import VideoError, refused_memory
 from stfn_keras.video.decode import VideoInfo
 from stfn_keras.video.encoders import SnippetEncoder
+from stfn_keras.video.extent import Extent, Snippet
 from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
-from stfn_keras.video.prepare import MAX_ENCODED_BYTES, PreparedVideo, snippet_positions
+from stfn_keras.video.prepare import (
+    MAX_ENCODED_BYTES,
+    PreparedVideo,
+    check_flow,
+    snippet_positions,
+)
 from stfn_keras.video.segment import Segment
 from stfn_keras.video.timing import interval, is_even
 
@@ -50,6 +56,7 @@ class _Plan:
     first: int
     frames: int
     positions: list[int]
+    snippets: list[Snippet]
 
 
 def prepare_windows(
@@ -60,7 +67,7 @@ def prepare_windows(
     stride: float,
     *,
     decoding: DecodingConfig = DEFAULT_DECODING,
-    with_flow: bool = True,
+    extent: Extent | None = None,
 ) -> Iterator[Window]:
     """Prepare a video window by window, in order, while it is decoded.
 
@@ -74,7 +81,7 @@ def prepare_windows(
         length: Of a window, in seconds.
         stride: From a window's start to the next one's, in seconds.
         decoding: Limits, and what becomes of damage.
-        with_flow: Whether to compute flow.
+        extent: What to make of each snippet, as for `prepare_video`.
 
     Raises:
         UserError: Length or stride is not above 0, or a flow preset is not there.
@@ -86,20 +93,19 @@ def prepare_windows(
             "a window's length and stride must be above 0 seconds. Received: "
             f"{length:g} and {stride:g}"
         )
-    if with_flow:
-        image.check_pairs(config)
-        for name in config.flow:
-            flow.get_preset(name)
+    extent = extent or Extent.stored(config)
+    check_flow(config, extent)
     with flow.single_thread():
         info = decode.count(path, decoding)
-        plans = _plans(info, config, select, length, stride)
+        plans = _plans(info, config, extent, select, length, stride)
         with refused_memory(info.declared, info.frames):
-            yield from _prepared(path, config, plans, decoding, info, with_flow)
+            yield from _prepared(path, config, extent, plans, decoding, info)
 
 
 def _plans(
     info: VideoInfo,
     config: PreparationConfig,
+    extent: Extent,
     select: Sequence[int],
     length: float,
     stride: float,
@@ -124,8 +130,11 @@ def _plans(
             pass
         else:
             found += 1
-            chosen = [first + positions[index] for index in select]
-            yield _Plan(start, stop, first, frames, chosen)
+            chosen = [positions[index] for index in select]
+            starts = extent.starts(chosen, frames, config)
+            snippets = [extent.snippet(start, frames, first) for start in starts]
+            places = [first + start for start in starts]
+            yield _Plan(start, stop, first, frames, places, snippets)
         if first + frames >= info.frames:
             break
         number += 1
@@ -136,19 +145,18 @@ def _plans(
 def _prepared(
     path: str | PathLike,
     config: PreparationConfig,
+    extent: Extent,
     plans: Iterator[_Plan],
     decoding: DecodingConfig,
     info: VideoInfo,
-    with_flow: bool,
 ) -> Iterator[Window]:
     size = decode.stored_size(info, config.size)
     if min(size) < flow.MINIMUM_SIDE:
         raise VideoError("too small", info.declared, info.frames)
     too_large = VideoError("too large", info.declared, info.frames)
-    if not image.fits(*size, config.pairs if with_flow else 1):
+    if not image.fits(*size, max(extent.pairs, 1)):
         raise too_large
-    reach = max(config.rgb_per_snippet, config.pairs + 1 if with_flow else 1)
-    encoder = SnippetEncoder(config, [], with_flow)
+    encoder = SnippetEncoder(config.flow if extent.pairs else (), [])
     waiting: deque[_Plan] = deque()
 
     def plan_up_to(frame: int) -> None:
@@ -160,7 +168,7 @@ def _prepared(
             following = next(plans, None)
             if following is None:
                 return
-            encoder.want(following.positions)
+            encoder.want(following.snippets)
             waiting.append(following)
 
     plan_up_to(-1)
@@ -171,9 +179,9 @@ def _prepared(
         encoder.add(index, frame)
         if encoder.bytes > MAX_ENCODED_BYTES:
             raise too_large
-        while waiting and waiting[0].positions[-1] + reach <= index + 1:
+        while waiting and max(s.last for s in waiting[0].snippets) <= index:
             plan = waiting.popleft()
-            rgb, mosaics = encoder.taken(plan.positions)
+            rgb, mosaics = encoder.taken(plan.snippets)
             yield Window(
                 plan.start,
                 plan.end,

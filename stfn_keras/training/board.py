@@ -85,7 +85,7 @@ class StageBoard:
         """Show the first videos of a batch as the network sees them.
 
         Args:
-            inputs: `rgb` uint8 (batch, T, H, W, 3), `flow` uint8 (batch, T, H, W,
+            inputs: `rgb` uint8 (batch, T, H, W, 3F), `flow` uint8 (batch, T, H, W,
                 2L), either or both; cached features show nothing.
             labels_one_hot: Shares of the classes, (batch, classes).
             epoch: Counted from 1.

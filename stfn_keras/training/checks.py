@@ -6,9 +6,11 @@ from stfn_keras import models
 from stfn_keras.config import NETWORKS, MachineConfig, ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.sampling import segment_bounds
+from stfn_keras.data.source import check_extent
 from stfn_keras.errors import UserError
 from stfn_keras.training.checkpoint import StageCheckpoints
 from stfn_keras.training.run import Run
+from stfn_keras.video.extent import Extent
 
 # What a run must share with the run whose towers it takes.
 SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs", "frames", "rgb_motion",
@@ -29,19 +31,16 @@ def check_settings(
     """Refuse settings that do not go with the data or with each other.
 
     Raises:
-        UserError: Pairs, flow field, segments, input sizes or mirrored views do not
-            fit; says which.
+        UserError: Frames, pairs, flow field, segments, input sizes or mirrored views
+            do not fit; says which.
     """
-    if "flow" in model.inputs and model.pairs != manifest.pairs:
-        raise UserError(
-            f"--pairs={model.pairs}, but the data hold {manifest.pairs} flow pairs "
-            f"per snippet: give --pairs={manifest.pairs}, or prepare the data anew"
-        )
     if training.flow and training.flow not in manifest.flow:
         raise UserError(
             f"the data hold the flow {', '.join(manifest.flow)}. Received "
             f"--flow={training.flow}: prepare the data with it, or name another"
         )
+    flow = training.flow or next(iter(manifest.flow))
+    check_extent(Extent.of(model), manifest, flow)
     models.check(model)
     if model.stages and not model.is_pooled:
         _check_pixels(model, training)

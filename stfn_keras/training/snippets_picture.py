@@ -21,12 +21,13 @@ LEAST_FULL = 1.0  # pixels per frame: slower than this is never painted as fast
 def snippets_figure(inputs: dict[str, np.ndarray], names: Sequence[str]) -> plt.Figure:
     """Draw the first videos of a batch, a strip of segments for each stream.
 
-    A flow strip shows the middle pair of each snippet: hue is direction, saturation
-    speed. Each video's colours are full at the fastest hundredth of its own motion,
-    which the line above it says, in pixels per frame as the network is shown them.
+    Of RGB the first frame of each snippet is shown, of flow the middle pair: hue is
+    direction, saturation speed. Each video's colours are full at the fastest hundredth
+    of its own motion, which the line above it says, in pixels per frame as the network
+    is shown them.
 
     Args:
-        inputs: `rgb` uint8 (batch, T, H, W, 3), `flow` uint8 (batch, T, H, W, 2L),
+        inputs: `rgb` uint8 (batch, T, H, W, 3F), `flow` uint8 (batch, T, H, W, 2L),
             either or both.
         names: What to write above each video, (batch,).
     """
@@ -43,7 +44,9 @@ def snippets_figure(inputs: dict[str, np.ndarray], names: Sequence[str]) -> plt.
         title = names[video]
         for row, (stream, values) in enumerate(inputs.items()):
             pictures = values[video, chosen]
-            if stream == "flow":
+            if stream == "rgb":
+                pictures = pictures[..., :3]
+            else:
                 pictures, full = _painted(pictures)
                 title += f"   (flow: full colour is {full:.1f} px per frame)"
             bottom = below - (CELL + BETWEEN) * row - CELL

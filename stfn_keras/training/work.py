@@ -27,6 +27,7 @@ from stfn_keras.training.initial import Initial
 from stfn_keras.training.precision import precision_scope
 from stfn_keras.training.run import Run
 from stfn_keras.training.stage import Stage
+from stfn_keras.video.extent import Extent
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Work:
             "r" if role in parts else role,
             self.run.flow,
             sizes,
+            Extent.of(self.run.model),
         )
         return dataclasses.replace(source, only=parts.get(role))
 

@@ -1,11 +1,11 @@
 """RandAugment and random erasing of a whole video, both streams alike (TensorFlow).
 
-    inputs = {"rgb": rgb, "flow": flow}  # uint8 (T, S, S, 3) and (T, S2, S2, 2L)
+    inputs = {"rgb": rgb, "flow": flow}  # uint8 (T, S, S, 3F) and (T, S2, S2, 2L)
     inputs = augmented(inputs, seed, operations=2, magnitude=5.0, erase=0.25)
 
-One draw per video: all its segments and both its streams change alike. Operations
-that move pixels move flow too, vectors included (`stfn_keras.video.warp`); those of
-light and colour (`stfn_keras.video.photometric`) touch RGB alone. None of them
+One draw per video: all its segments' frames and both its streams change alike.
+Operations that move pixels move flow too, vectors included (`stfn_keras.video.warp`);
+those of light and colour (`stfn_keras.video.photometric`) touch RGB alone. None of them
 mirrors, so they are right also for data prepared with --noflip. The seed fixes every
 draw.
 """
@@ -16,6 +16,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from stfn_keras.video import photometric, warp
+from stfn_keras.video.joined import joined_frames, single_frames
 
 # The 14 operations of RandAugment (T: Cubuk et al. 2020), each as likely.
 GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
@@ -48,7 +49,8 @@ def augmented(
     """Augment one video.
 
     Args:
-        inputs: `rgb` uint8 (T, S, S, 3) and `flow` uint8 (T, S2, S2, 2L), or one.
+        inputs: `rgb` uint8 (T, S, S, 3F), F frames one behind the other, and `flow`
+            uint8 (T, S2, S2, 2L), or one.
         seed: int (2,); the same seed draws the same.
         operations: Operations drawn per video, with replacement; 0: none.
         magnitude: Their strength, 0 to 10.
@@ -160,8 +162,10 @@ def _applied(
 
         found[stream] = tf.ensure_shape(tf.cond(moves, moved, still), images.shape)
     if "rgb" in found:
+        frames = single_frames(found["rgb"])
         for index, sign in zip(tf.unstack(chosen), tf.unstack(signs), strict=True):
-            found["rgb"] = lit(found["rgb"], index, sign, strength)
+            frames = lit(frames, index, sign, strength)
+        found["rgb"] = joined_frames(frames, found["rgb"].shape[-1] // 3)
     return found
 
 

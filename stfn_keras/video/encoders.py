@@ -1,12 +1,12 @@
 """What is kept of the frames that pass by: encoded snippets, or every frame and pair.
 
-encoder = SnippetEncoder(config, positions=[3, 40, 77])
+encoder = SnippetEncoder(("dis",), [extent.snippet(start, 90) for start in (3, 40)])
 for index, frame in read(path, size, encoder.frames):
     encoder.add(index, frame)
 rgb, flow = encoder.result()
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import cv2
@@ -14,8 +14,10 @@ import numpy as np
 
 from stfn_keras.config import PreparationConfig
 from stfn_keras.video import flow, image
+from stfn_keras.video.extent import Snippet
 
 Encoded = tuple[list[bytes], dict[str, list[bytes]]]
+Pairs = tuple[int, ...]  # of one snippet
 
 
 class Encoder(Protocol):
@@ -42,42 +44,36 @@ class SnippetEncoder:
     """Encodes snippets, keeping only the flow that is still needed.
 
     Args:
-        config: Pairs and frames per snippet, flow presets.
-        positions: First frame of each snippet; they may repeat and overlap.
-        with_flow: Whether flow is wanted too.
+        presets: Of the flow that is wanted; none for snippets without pairs.
+        snippets: They may repeat and overlap.
     """
 
-    def __init__(
-        self, config: PreparationConfig, positions: list[int], with_flow: bool = True
-    ) -> None:
-        presets = config.flow if with_flow else ()
-        self._order = positions
-        self._pairs = config.pairs if with_flow else 0
-        self._rgb_per_snippet = config.rgb_per_snippet
-        self._positions: set[int] = set()
+    def __init__(self, presets: Sequence[str], snippets: list[Snippet]) -> None:
+        self._order = snippets
+        self._waiting: set[Pairs] = set()  # of which a mosaic is still to be made
         self._wanted_rgb: set[int] = set()
         self._wanted_pairs: set[int] = set()
         self._frames: set[int] = set()
         self._rgb: dict[int, bytes] = {}
-        self._mosaics: dict[str, dict[int, bytes]] = {name: {} for name in presets}
+        self._mosaics: dict[str, dict[Pairs, bytes]] = {name: {} for name in presets}
         self._codes: dict[str, dict[int, np.ndarray]] = {name: {} for name in presets}
         self._previous: np.ndarray | None = None
         self.bytes = 0
-        self.want(positions)
+        self.want(snippets)
 
     @property
     def frames(self) -> Collection[int]:
         """Indices of the frames that it needs: one set, which `want` lets grow."""
         return self._frames
 
-    def want(self, positions: list[int]) -> None:
+    def want(self, snippets: list[Snippet]) -> None:
         """Ask for more snippets, none of whose frames has passed yet."""
-        new = set(positions)
-        self._positions |= new
-        rgb, pairs = _spread(new, self._rgb_per_snippet), _spread(new, self._pairs)
+        self._waiting |= {snippet.pairs for snippet in snippets if snippet.pairs}
+        rgb = {index for snippet in snippets for index in snippet.frames}
+        pairs = {index for snippet in snippets for index in snippet.pairs}
         self._wanted_rgb |= rgb
         self._wanted_pairs |= pairs
-        self._frames |= rgb | _spread(pairs, 2)
+        self._frames |= rgb | pairs | {pair + 1 for pair in pairs}
 
     def add(self, index: int, frame: np.ndarray) -> None:
         """Take the next needed frame, uint8 RGB (height, width, 3)."""
@@ -91,42 +87,43 @@ class SnippetEncoder:
         if pair in self._wanted_pairs and self._previous is not None:
             for name, codes in self._codes.items():
                 codes[pair] = flow.quantise(flow.compute(name, self._previous, gray))
-            self._finish(index - self._pairs)
+            self._finish(pair)
         self._previous = gray
 
     def result(self) -> Encoded:
-        """Frames and flow of every snippet, in the order of `positions`."""
+        """Frames and flow of every snippet, in the order of `snippets`."""
         return self.taken(self._order)
 
-    def taken(self, positions: list[int]) -> Encoded:
+    def taken(self, snippets: list[Snippet]) -> Encoded:
         """Frames and flow of these snippets, whose frames have passed."""
-        repeats = range(self._rgb_per_snippet)
-        rgb = [self._rgb[start + r] for start in positions for r in repeats]
+        rgb = [self._rgb[index] for snippet in snippets for index in snippet.frames]
         mosaics = {
-            name: [found[start] for start in positions]
+            name: [found[snippet.pairs] for snippet in snippets]
             for name, found in self._mosaics.items()
         }
         return rgb, mosaics
 
     def forget(self, before: int) -> None:
         """Drop what only snippets need that start before this frame."""
-        kept: tuple[dict[int, bytes], ...] = (self._rgb, *self._mosaics.values())
-        for encoded in kept:
-            for past in [index for index in encoded if index < before]:
-                self.bytes -= len(encoded.pop(past))
-        for wanted in (
-            self._positions, self._wanted_rgb, self._wanted_pairs, self._frames,
-        ):  # fmt: skip
+        for index in [index for index in self._rgb if index < before]:
+            self.bytes -= len(self._rgb.pop(index))
+        for mosaics in self._mosaics.values():
+            for pairs in [pairs for pairs in mosaics if pairs[0] < before]:
+                self.bytes -= len(mosaics.pop(pairs))
+        for wanted in (self._wanted_rgb, self._wanted_pairs, self._frames):
             wanted -= {index for index in wanted if index < before}
 
-    def _finish(self, position: int) -> None:
-        """Encode the snippet whose last pair is there, and forget what is past."""
+    def _finish(self, pair: int) -> None:
+        """Encode the snippets whose last pair is there, and forget what is past."""
+        whole = {pairs for pairs in self._waiting if max(pairs) == pair}
+        self._waiting -= whole
+        needed = min((pairs[0] for pairs in self._waiting), default=pair + 1)
         for name, codes in self._codes.items():
-            if position in self._positions:
-                stack = [codes[position + offset] for offset in range(self._pairs)]
-                self._mosaics[name][position] = image.encode_flow(np.stack(stack))
-                self.bytes += len(self._mosaics[name][position])
-            for past in [pair for pair in codes if pair <= position]:
+            for pairs in whole:
+                stack = [codes[index] for index in pairs]
+                self._mosaics[name][pairs] = image.encode_flow(np.stack(stack))
+                self.bytes += len(self._mosaics[name][pairs])
+            for past in [index for index in codes if index < needed]:
                 del codes[past]
 
 
@@ -160,7 +157,3 @@ class DenseEncoder:
     def result(self) -> Encoded:
         """All frames, and one mosaic for each pair of neighbours."""
         return self._rgb, self._mosaics
-
-
-def _spread(starts: set[int], length: int) -> set[int]:
-    return {start + offset for start in starts for offset in range(length)}

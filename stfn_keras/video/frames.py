@@ -9,7 +9,6 @@ code and the bound of those programs, resized with its vectors, and coded as our
 Only images that the result holds are read, one at a time.
 """
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from os import PathLike
@@ -23,7 +22,8 @@ from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
 from stfn_keras.video import decode, flow, image, jpeg
 from stfn_keras.video.container import VideoError, refused_memory
-from stfn_keras.video.encoders import SnippetEncoder
+from stfn_keras.video.encoders import Pairs, SnippetEncoder
+from stfn_keras.video.extent import Extent
 from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
 from stfn_keras.video.listing import Listing, list_images
 from stfn_keras.video.prepare import (
@@ -63,6 +63,7 @@ def prepare_frames(
     field: str | None = flow.EXTERNAL,
     bound: float = flow.FLOW_BOUND,
     decoding: DecodingConfig = DEFAULT_DECODING,
+    extent: Extent | None = None,
 ) -> PreparedVideo:
     """Turn a folder of extracted frames and flow into what `prepare_video` returns.
 
@@ -80,6 +81,7 @@ def prepare_frames(
         bound: The motion b, in pixels per frame at the flow images' own size, at
             which their code round(255 (f + b) / (2 b)) ends.
         decoding: Limits. Damage always refuses the video.
+        extent: What to make of each snippet, as for `prepare_video`.
 
     Returns:
         The snippets or, with the dense layout, every frame and pair. The flow field
@@ -97,11 +99,14 @@ def prepare_frames(
             f"the bound of extracted flow must be above 0 pixels, 20 for TSN's. "
             f"Received: {bound}"
         )
-    if field is not None:
-        image.check_pairs(config)
+    extent = extent or Extent.stored(config)
+    if field is None:
+        extent = Extent(extent.frames)
+    if extent.pairs:
+        image.check_pairs(config.size, extent.pairs)
     listing = list_images(Path(folder), decoding, field == flow.EXTERNAL)
     with flow.single_thread(), refused_memory(listing.declared):
-        reader = _Reader(listing, config, bound, decoding)
+        reader = _Reader(listing, config, extent, bound, decoding)
         if field == flow.EXTERNAL:
             return reader.prepare(select)
         return reader.computed(select or range(config.snippets), field)
@@ -114,10 +119,12 @@ class _Reader:
         self,
         listing: Listing,
         config: PreparationConfig,
+        extent: Extent,
         bound: float,
         decoding: DecodingConfig,
     ) -> None:
         self.config = config
+        self.extent = extent
         self.bound = bound
         self.max_pixels = decoding.max_pixels
         self.declared = listing.declared
@@ -133,30 +140,31 @@ class _Reader:
 
     def prepare(self, select: Sequence[int] | None = None) -> PreparedVideo:
         """Read frames and flow images."""
-        frames, config = len(self.images), self.config
-        dense = config.layout == "dense" and select is None
-        positions = self.placed(1 if dense else config.pairs, select)
+        frames = len(self.images)
+        dense = self.config.layout == "dense" and select is None
+        positions = self.placed(1 if dense else self.extent.pairs, select)
         if dense:
             rgb = [self.rgb(index) for index in range(frames)]
-            mosaics = list(self.mosaics(range(frames - 1), 1))
+            mosaics = list(self.mosaics([(pair,) for pair in range(frames - 1)]))
         else:
-            repeats = range(config.rgb_per_snippet)
-            wanted = sorted({start + r for start in positions for r in repeats})
+            snippets = [self.extent.snippet(start, frames) for start in positions]
+            wanted = sorted({index for s in snippets for index in s.frames})
             found = {index: self.rgb(index) for index in wanted}
-            rgb = [found[start + r] for start in positions for r in repeats]
-            starts = sorted(set(positions))
-            made = dict(zip(starts, self.mosaics(starts, config.pairs), strict=True))
-            mosaics = [made[start] for start in positions]
+            rgb = [found[index] for s in snippets for index in s.frames]
+            order = sorted({s.pairs for s in snippets})
+            made = dict(zip(order, self.mosaics(order), strict=True))
+            mosaics = [made[s.pairs] for s in snippets]
         return self.result(positions, rgb, {flow.EXTERNAL: mosaics})
 
     def computed(self, select: Sequence[int], field: str | None) -> PreparedVideo:
         """Read frames alone, and compute the flow between them if there is a field."""
-        config = self.config
-        if field is not None:
-            flow.get_preset(field)
-            config = dataclasses.replace(config, flow=(field,))
-        positions = self.placed(config.pairs if field else 1, select)
-        encoder = SnippetEncoder(config, positions, field is not None)
+        presets = () if field is None else (field,)
+        for preset in presets:
+            flow.get_preset(preset)
+        positions = self.placed(max(self.extent.pairs, 1), select)
+        frames = len(self.images)
+        snippets = [self.extent.snippet(start, frames) for start in positions]
+        encoder = SnippetEncoder(presets, snippets)
         for index in sorted(encoder.frames):
             frame = self.image(self.images[index], "frame")
             encoder.add(index, decode.resize(frame, self.size))
@@ -182,7 +190,9 @@ class _Reader:
             raise VideoError("too small", self.declared, frames)
         if not image.fits(*self.size, pairs):
             raise VideoError("too large", self.declared, frames)
-        return positions if select is None else [positions[index] for index in select]
+        if select is not None:
+            positions = [positions[index] for index in select]
+        return self.extent.starts(positions, frames, self.config)
 
     def result(
         self, positions: list[int], rgb: list[bytes], mosaics: dict[str, list[bytes]]
@@ -205,17 +215,16 @@ class _Reader:
         frame = decode.resize(self.image(self.images[index], "frame"), self.size)
         return self.kept(image.encode_rgb(frame))
 
-    def mosaics(self, starts: range | list[int], pairs: int) -> Iterator[bytes]:
-        """The mosaic of the pairs from each start on; starts increase."""
+    def mosaics(self, snippets: list[Pairs]) -> Iterator[bytes]:
+        """The mosaic of each snippet's pairs; their starts increase."""
         codes: dict[int, np.ndarray] = {}
-        for start in starts:
-            for past in [pair for pair in codes if pair < start]:
+        for pairs in snippets:
+            for past in [pair for pair in codes if pair < pairs[0]]:
                 del codes[past]
-            for pair in range(start, start + pairs):
+            for pair in pairs:
                 if pair not in codes:
                     codes[pair] = self.code(pair)
-            stack = np.stack([codes[start + offset] for offset in range(pairs)])
-            yield self.kept(image.encode_flow(stack))
+            yield self.kept(image.encode_flow(np.stack([codes[p] for p in pairs])))
 
     def code(self, pair: int) -> np.ndarray:
         """A pair's flow at the stored size, in our code: uint8 (height, width, 2)."""

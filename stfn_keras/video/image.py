@@ -11,7 +11,6 @@ JPEG straddles two tiles.
 import cv2
 import numpy as np
 
-from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
 
 RGB_QUALITY = 90
@@ -44,20 +43,24 @@ def fits(height: int, width: int, pairs: int) -> bool:
     return pairs * padded(height) <= MAX_SIDE and 2 * padded(width) <= MAX_SIDE
 
 
-def check_pairs(config: PreparationConfig) -> None:
-    """Refuse settings whose mosaics are too high for a JPEG.
+def check_pairs(size: str, pairs: int) -> None:
+    """Refuse mosaics that are too high for a JPEG.
+
+    Args:
+        size: Of stored frames: `--size`.
+        pairs: In a mosaic.
 
     Raises:
         UserError: A snippet's flow does not fit, at the exact size or, where only a
             short side is given, for square frames of it.
     """
-    width, height = ([int(side) for side in config.size.split("x")] * 2)[:2]
-    if not fits(height, width, config.pairs):
+    width, height = ([int(side) for side in size.split("x")] * 2)[:2]
+    if not fits(height, width, pairs):
         most = MAX_SIDE // padded(height)
         raise UserError(
             f"--pairs times the stored height, and twice the width, must stay within "
             f"{MAX_SIDE} pixels, the largest JPEG: --pairs at most {most} at a height "
-            f"of {height}. Received: --pairs={config.pairs} --size={config.size}"
+            f"of {height}. Received: --pairs={pairs} --size={size}"
         )
 
 

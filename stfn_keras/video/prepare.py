@@ -22,6 +22,7 @@ from stfn_keras.video import decode, flow, image
 from stfn_keras.video.container import VideoError, refused_memory
 from stfn_keras.video.decode import VideoInfo
 from stfn_keras.video.encoders import DenseEncoder, Encoder, SnippetEncoder
+from stfn_keras.video.extent import Extent
 from stfn_keras.video.limits import DEFAULT_DECODING, DecodingConfig
 
 __all__ = ["PreparedVideo", "VideoError", "prepare_video", "snippet_positions"]
@@ -43,8 +44,8 @@ class PreparedVideo:
         height: Of the stored frames and flow, in pixels.
         width: Likewise.
         positions: The first frame of each snippet, whatever the layout.
-        rgb: Snippet layout: `rgb_per_snippet` JPEGs for each snippet, snippet by
-            snippet. Dense layout: a JPEG for each frame.
+        rgb: Snippet layout: as many JPEGs for each snippet as its extent has frames,
+            snippet by snippet. Dense layout: a JPEG for each frame.
         flow: By preset, grayscale mosaics. Snippet layout: one for each snippet.
             Dense layout: one of a single pair for each pair of frames, so one less
             than frames.
@@ -65,7 +66,7 @@ class PreparedVideo:
 def snippet_positions(
     frames: int, config: PreparationConfig, seconds: np.ndarray | None = None
 ) -> list[int]:
-    """First frames of K evenly spread snippets: floor((k + 0.5) (N - span + 1) / K).
+    """First frames of K evenly spread snippets: floor((k + 0.5) (N - reach + 1) / K).
 
     They repeat where a video has fewer than K places for a snippet. Where the frame
     rate varies they are spread evenly over time: the frame that is shown when the
@@ -81,9 +82,10 @@ def snippet_positions(
     Raises:
         ValueError: The video is shorter than a snippet.
     """
-    places = frames - _span(config) + 1
+    reach = Extent.stored(config).reach
+    places = frames - reach + 1
     if places < 1:
-        raise ValueError(f"a snippet has {_span(config)} frames. Received: {frames}")
+        raise ValueError(f"a snippet has {reach} frames. Received: {frames}")
     count = config.snippets
     if seconds is None:
         return [(2 * k + 1) * places // (2 * count) for k in range(count)]
@@ -102,7 +104,7 @@ def prepare_video(
     *,
     decoding: DecodingConfig = DEFAULT_DECODING,
     segment: tuple[float, float] | None = None,
-    with_flow: bool = True,
+    extent: Extent | None = None,
 ) -> PreparedVideo:
     """Decode a video, resize it, compute its flow and encode its snippets.
 
@@ -116,8 +118,9 @@ def prepare_video(
         decoding: Limits, and what becomes of damage.
         segment: Start and end in seconds since the first frame; only the frames
             with start <= time < end are the video then. None for the whole file.
-        with_flow: Whether to compute flow; without it the snippets lie where they
-            would with it. It needs `select`.
+        extent: What to make of each snippet, with `select`: other frames and pairs
+            than `config` says, or no pairs. It lies where all of it would lie, unless
+            it reaches further. None for all that `config` says.
 
     Raises:
         VideoError: The video cannot be used; its `reason` is a word of the ledger.
@@ -125,14 +128,20 @@ def prepare_video(
             an image can hold at the configured size.
         ValueError: The segment starts before 0 or does not end behind its start.
     """
-    if with_flow:
-        image.check_pairs(config)
-        for name in config.flow:
-            flow.get_preset(name)
+    extent = extent or Extent.stored(config)
+    check_flow(config, extent)
     with flow.single_thread():
         info = decode.count(path, decoding, segment)
         with refused_memory(info.declared, info.frames):
-            return _prepare(path, config, select, decoding, info, with_flow)
+            return _prepare(path, config, select, decoding, info, extent)
+
+
+def check_flow(config: PreparationConfig, extent: Extent) -> None:
+    """Raise UserError where the flow of snippets cannot be computed or stored."""
+    if extent.pairs:
+        image.check_pairs(config.size, extent.pairs)
+        for name in config.flow:
+            flow.get_preset(name)
 
 
 def _prepare(
@@ -141,9 +150,9 @@ def _prepare(
     select: Sequence[int] | None,
     decoding: DecodingConfig,
     info: VideoInfo,
-    with_flow: bool,
+    extent: Extent,
 ) -> PreparedVideo:
-    if info.frames < _span(config):
+    if info.frames < Extent.stored(config).reach:
         reason = "damaged" if info.errors else "too short"
         raise VideoError(reason, info.declared, info.frames)
     size = decode.stored_size(info, config.size)
@@ -152,7 +161,7 @@ def _prepare(
     positions = snippet_positions(info.frames, config, info.seconds)
     too_large = VideoError("too large", info.declared, info.frames)
     dense = config.layout == "dense" and select is None
-    if not image.fits(*size, 1 if dense or not with_flow else config.pairs):
+    if not image.fits(*size, 1 if dense else max(extent.pairs, 1)):
         raise too_large
     encoder: Encoder
     if dense:
@@ -160,7 +169,11 @@ def _prepare(
     else:
         if select is not None:
             positions = [positions[index] for index in select]
-        encoder = SnippetEncoder(config, positions, with_flow)
+        positions = extent.starts(positions, info.frames, config)
+        encoder = SnippetEncoder(
+            config.flow if extent.pairs else (),
+            [extent.snippet(start, info.frames) for start in positions],
+        )
     for index, frame in decode.read(path, size, encoder.frames, decoding, info.first):
         encoder.add(index, frame)
         if encoder.bytes > MAX_ENCODED_BYTES:
@@ -180,8 +193,3 @@ def _prepare(
         flow=mosaics,
         errors=info.errors,
     )
-
-
-def _span(config: PreparationConfig) -> int:
-    """Frames that a snippet reaches over."""
-    return max(config.pairs + 1, config.rgb_per_snippet)

@@ -181,8 +181,10 @@ def cropped_flows(
 
 
 def decode_frames(jpegs: tf.Tensor) -> tf.Tensor:
-    """Decode (T,) RGB JPEGs of one size; uint8 (T, H, W, 3)."""
+    """Decode (T,) RGB JPEGs of one size; uint8 (T, H, W, 3). (T, F) give T x F."""
     spec = tf.TensorSpec([None, None, 3], tf.uint8)
+    if jpegs.shape.rank == 2:
+        jpegs = tf.reshape(jpegs, [-1])
     return tf.map_fn(decode_rgb, jpegs, fn_output_signature=spec)
 
 

@@ -67,11 +67,11 @@ def warp_rgb(frames: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
     """Move frames.
 
     Args:
-        frames: uint8 (T, S, S, 3).
+        frames: uint8 (T, S, S, 3), or more frames in the channels.
         matrix: float32 (3, 3), see the module.
 
     Returns:
-        uint8 (T, S, S, 3).
+        uint8 of the same shape.
     """
     found = tf.cast(tf.round(_warped(frames, matrix)), tf.uint8)
     return tf.ensure_shape(found, frames.shape)

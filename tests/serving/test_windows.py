@@ -10,6 +10,7 @@ from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
 from stfn_keras.serving.windows import prepare_windows
 from stfn_keras.video.container import VideoError
+from stfn_keras.video.extent import Extent
 from stfn_keras.video.prepare import prepare_video
 from stfn_keras.video.writer import VideoWriter
 
@@ -65,7 +66,7 @@ def test_without_flow_the_frames_are_the_same_and_no_flow_is_computed(
 ):
     whole = list(prepare_windows(small_clip, CONFIG, SELECT, 1.0, 1.0))
     monkeypatch.setattr("stfn_keras.video.flow.compute", None)
-    bare = list(prepare_windows(small_clip, CONFIG, SELECT, 1.0, 1.0, with_flow=False))
+    bare = list(prepare_windows(small_clip, CONFIG, SELECT, 1.0, 1.0, extent=Extent()))
     assert [w.prepared.rgb for w in bare] == [w.prepared.rgb for w in whole]
     assert not any(w.prepared.flow for w in bare)
 

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
 from stfn_keras.video import image
 
@@ -90,11 +89,11 @@ def test_tensorflow_decodes_the_same_pixels(size):
 def test_pairs_that_no_jpeg_can_hold():
     """Guards against OpenCV failing at every video of such settings."""
     for size, most in (("256", 255), ("340x250", 255), ("16x4000", 16)):
-        image.check_pairs(PreparationConfig(size=size, pairs=most))
+        image.check_pairs(size, most)
         with pytest.raises(UserError, match=f"--pairs at most {most} at a height"):
-            image.check_pairs(PreparationConfig(size=size, pairs=most + 1))
+            image.check_pairs(size, most + 1)
     with pytest.raises(UserError, match="twice the width"):
-        image.check_pairs(PreparationConfig(size="33000x64", pairs=1))
+        image.check_pairs("33000x64", 1)
 
 
 def test_the_largest_mosaic_is_a_jpeg():

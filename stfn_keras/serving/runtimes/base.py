@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from stfn_keras.errors import UserError
+from stfn_keras.video.extent import Extent
 
 Inputs = dict[str, tuple[int, ...]]  # shape of one video's view, by stream
 
@@ -45,6 +46,14 @@ class Runtime(Protocol):
 def segments_of(inputs: Inputs) -> int:
     """The number of segments T that a network takes."""
     return next(iter(inputs.values()))[0]
+
+
+def extent_of(inputs: Inputs) -> Extent:
+    """How much of each segment a network takes."""
+    return Extent(
+        inputs["rgb"][-1] // 3 if "rgb" in inputs else 1,
+        inputs["flow"][-1] // 2 if "flow" in inputs else 0,
+    )
 
 
 def check_views(views: Mapping[str, np.ndarray], inputs: Inputs) -> int:

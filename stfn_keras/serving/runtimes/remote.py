@@ -13,7 +13,12 @@ import numpy as np
 from stfn_keras.errors import UserError
 from stfn_keras.serving.client.client import TIMEOUT, Client, check_scores
 from stfn_keras.serving.folder import CONFIG, EXTRA, newest_version, read_config
-from stfn_keras.serving.runtimes.base import Inputs, check_views, segments_of
+from stfn_keras.serving.runtimes.base import (
+    Inputs,
+    check_views,
+    extent_of,
+    segments_of,
+)
 from stfn_keras.video import image
 
 GREY = 128  # of a pixel, and of flow that stands still
@@ -113,15 +118,15 @@ def check_served(client: Client, inputs: Inputs, labels: Sequence[str]) -> None:
 
 def grey_video(inputs: Inputs) -> dict[str, Any]:
     """A video of grey frames in which nothing moves, as `serve_jpeg` takes it."""
-    segments, side = segments_of(inputs), max(shape[1] for shape in inputs.values())
+    segments, extent = segments_of(inputs), extent_of(inputs)
+    side = max(shape[1] for shape in inputs.values())
     video: dict[str, Any] = {}
     if "rgb" in inputs:
         frame = np.full((side, side, 3), GREY, np.uint8)
-        video["rgb_jpeg"] = [[image.encode_rgb(frame)] * segments]
+        video["rgb_jpeg"] = [[image.encode_rgb(frame)] * segments * extent.frames]
     else:
         video |= {"height": [side], "width": [side]}
     if "flow" in inputs:
-        pairs = inputs["flow"][-1] // 2
-        codes = np.full((pairs, side, side, 2), GREY, np.uint8)
+        codes = np.full((extent.pairs, side, side, 2), GREY, np.uint8)
         video["flow_jpeg"] = [[image.encode_flow(codes)] * segments]
     return video
