@@ -6,6 +6,8 @@ use_small_clip_tower(monkeypatch)  # --tower=i3d is then that one
 import keras
 
 from stfn_keras.models import towers
+from stfn_keras.models.clip_max_pooling import ClipMaxPooling
+from stfn_keras.models.window_mean import WindowMean
 
 SIZE, FEATURES = 32, 16
 
@@ -27,10 +29,8 @@ def small_clip_tower(clips):
         for size in (1, 3)
     ]
     x = layers.ReLU(name="relu2")(layers.Concatenate(name="mixed")(branches))
-    x = layers.MaxPooling3D(2, strides=2, padding="same", name="pool2")(x)
-    window = (min(2, x.shape[1]), *x.shape[2:4])
-    x = layers.AveragePooling3D(window, strides=1, dtype="float32", name="pool3")(x)
-    return layers.GlobalAveragePooling3D(dtype="float32", name="avg_pool")(x)
+    x = ClipMaxPooling((2, 2, 2), (2, 2, 2), name="pool2")(x)
+    return WindowMean((2, 7, 7), dtype="float32", name="avg_pool")(x)
 
 
 def use_small_clip_tower(monkeypatch):

@@ -12,6 +12,7 @@ A network is a functional model; `endpoints` names the tensors inside it.
 
 from stfn_keras.models.activations import activation_bytes
 from stfn_keras.models.central_difference import CentralDifference
+from stfn_keras.models.clip_max_pooling import ClipMaxPooling
 from stfn_keras.models.feature_difference import FeatureDifference
 from stfn_keras.models.feature_gate import FeatureGate
 from stfn_keras.models.feature_shift import FeatureShift
@@ -64,11 +65,13 @@ from stfn_keras.models.weights import (
     load_tower_weights,
     set_batchnorm_momentum,
 )
+from stfn_keras.models.window_mean import WindowMean
 
 __all__ = [
     "TOWERS",
     "VLAD",
     "CentralDifference",
+    "ClipMaxPooling",
     "FeatureDifference",
     "FeatureGate",
     "FeatureShift",
@@ -90,6 +93,7 @@ __all__ = [
     "TemporalResInception",
     "TemporalShift",
     "TimeDistributed",
+    "WindowMean",
     "activation_bytes",
     "build",
     "build_head",

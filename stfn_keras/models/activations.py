@@ -9,22 +9,23 @@ exists.
 import keras
 
 from stfn_keras.models.blocks import Block, bytes_of, bytes_of_one
+from stfn_keras.models.clip_max_pooling import ClipMaxPooling
 from stfn_keras.models.feature_difference import FeatureDifference
 from stfn_keras.models.layer_scale import LayerScale
 from stfn_keras.models.recompute import RecomputedTower
 from stfn_keras.models.time_distributed import TimeDistributed
+from stfn_keras.models.window_mean import WindowMean
 
 # What a layer's gradient is computed from; of a layer of another kind, its input.
 FROM_OUTPUT = (
+    ClipMaxPooling,
     keras.layers.MaxPooling2D,
-    keras.layers.MaxPooling3D,
     keras.layers.ReLU,
     keras.layers.Softmax,
 )
 FROM_NOTHING = (
     keras.layers.Add,
     keras.layers.AveragePooling2D,
-    keras.layers.AveragePooling3D,
     keras.layers.Concatenate,
     keras.layers.Cropping2D,
     keras.layers.Cropping3D,
@@ -36,6 +37,7 @@ FROM_NOTHING = (
     keras.layers.Reshape,
     keras.layers.ZeroPadding2D,
     keras.layers.ZeroPadding3D,
+    WindowMean,
 )
 LINEAR = (  # while they are frozen, nothing but their weights
     keras.layers.BatchNormalization,

@@ -8,12 +8,13 @@ Sources: Szegedy et al. 2015, "Going deeper with convolutions"; Carreira and Zis
 the first two poolings', whose windows have no length in time.
 """
 
-from typing import Any
-
 import keras
 
+from stfn_keras.models.clip_max_pooling import ClipMaxPooling
+from stfn_keras.models.window_mean import WindowMean
+
 FEATURES = 1024
-POOL = 7  # side of the last average pooling; over time it is 2
+WINDOW = (2, 7, 7)  # of the last average pooling of clips
 
 # Channels: 1 x 1; 3 x 3 reduced, 3 x 3; again reduced, 3 x 3; behind the pooling.
 MODULES = {
@@ -43,10 +44,11 @@ def inception_v1(inputs: Tensor) -> Tensor:
     has no scale and an epsilon of 1e-3, as theirs. All padding is of zeros, in time
     too.
 
-    The last average pooling is a window of 7 x 7, over 2 steps of time, at stride 1,
-    and the mean of what it gives (T). So of three steps or more, 17 frames or more, the
-    first and the last weigh half of the others. A map that is smaller than the window
-    is averaged as a whole (C), a larger one is scanned by it (C).
+    The last average pooling of clips is a window of 7 x 7 over 2 steps of time, at
+    stride 1, and the mean of what it gives (T). So of three steps or more, 17 frames or
+    more, the first and the last weigh half of the others. Along an axis on which a map
+    is smaller than the window it is averaged as a whole (C); a larger one is scanned by
+    it (C). Images are averaged as a whole.
 
     Args:
         inputs: Scaled to -1..1, images `(batch, height, width, channels)` or clips
@@ -55,7 +57,6 @@ def inception_v1(inputs: Tensor) -> Tensor:
     Returns:
         Features, float32 `(batch, 1024)`, 0 or more.
     """
-    dims = len(inputs.shape) - 2
     x = _convolution(inputs, 64, 7, "1a_7x7", strides=2)
     x = _max_pool(x, 3, 2, "MaxPool_2a_3x3", in_time=False)
     x = _convolution(x, 64, 1, "2b_1x1")
@@ -66,12 +67,11 @@ def inception_v1(inputs: Tensor) -> Tensor:
             side = POOLED[name]
             x = _max_pool(x, side, 2, f"MaxPool_{name[0]}a_{side}x{side}")
         x = _module(x, channels, name)
-    sides = (2, POOL, POOL)[-dims:]
-    window = tuple(map(min, sides, x.shape[1:-1]))
-    x = _layer("AveragePooling", dims)(
-        window, strides=1, dtype="float32", name="AvgPool_0a_7x7"
-    )(x)
-    return _layer("GlobalAveragePooling", dims)(dtype="float32", name="avg_pool")(x)
+    if len(x.shape) == 4:
+        pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="avg_pool")
+    else:
+        pool = WindowMean(WINDOW, dtype="float32", name="avg_pool")
+    return pool(x)
 
 
 def _module(x: Tensor, channels: tuple[int, ...], name: str) -> Tensor:
@@ -102,7 +102,8 @@ def _convolution(
     """Convolution, batch normalisation, ReLU."""
     dims = len(x.shape) - 2
     name = f"{scope}Conv{dims}d_{name}"
-    x = _layer("Conv", dims)(
+    convolution = keras.layers.Conv3D if dims == 3 else keras.layers.Conv2D
+    x = convolution(
         channels,
         side,
         strides=strides,
@@ -118,16 +119,10 @@ def _convolution(
 def _max_pool(
     x: Tensor, side: int, strides: int, name: str, in_time: bool = True
 ) -> Tensor:
-    dims = len(x.shape) - 2
-    window, steps = [side] * dims, [strides] * dims
-    if dims == 3 and not in_time:
-        window[0] = steps[0] = 1
-    pool = _layer("MaxPooling", dims)(
-        tuple(window), strides=tuple(steps), padding="same", name=name
-    )
-    return pool(x)
-
-
-def _layer(kind: str, dims: int) -> Any:
-    """The layer of a kind, for images (2) or clips (3)."""
-    return getattr(keras.layers, f"{kind}{dims}D")
+    if len(x.shape) == 4:
+        pool = keras.layers.MaxPooling2D(side, strides, "same", name=name)
+        return pool(x)
+    sides, steps = (side, side, side), (strides, strides, strides)
+    if not in_time:
+        sides, steps = (1, *sides[1:]), (1, *steps[1:])
+    return ClipMaxPooling(sides, steps, name=name)(x)

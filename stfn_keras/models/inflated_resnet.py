@@ -12,6 +12,8 @@ from typing import Any
 
 import keras
 
+from stfn_keras.models.clip_max_pooling import ClipMaxPooling
+
 # Of the odd blocks of a stage, the first 1 x 1 looks at three steps of time (C: "every
 # second block", as in the ResNets of Wang et al. 2018, "Non-local neural networks").
 IN_TIME = re.compile(r"conv[2-5]_block\d*[13579]_1_conv")
@@ -59,9 +61,8 @@ def _of_clips(layer: keras.layers.Layer) -> keras.layers.Layer:
         padding = ((length, length), *layer.padding)
         return keras.layers.ZeroPadding3D(padding, name=layer.name)
     if isinstance(layer, keras.layers.MaxPooling2D):
-        return keras.layers.MaxPooling3D(
-            (3, *layer.pool_size), strides=(2, *layer.strides), name=layer.name
-        )
+        sides, strides = (3, *layer.pool_size), (2, *layer.strides)
+        return ClipMaxPooling(sides, strides, layer.padding, name=layer.name)
     if isinstance(layer, keras.layers.Conv2D):
         return keras.layers.Conv3D.from_config({**config, **_inflated(layer)})
     if isinstance(layer, keras.layers.BatchNormalization):

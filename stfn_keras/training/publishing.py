@@ -83,7 +83,8 @@ def _with_its_towers(run: Run) -> Run:
             f"settings belong into the archive: put that run back. ({error})"
         ) from error
     names = (
-        "rgb", "flow_stage", "rgb_weights", "flow_weights", "flow_init", "class_weights",
+        "rgb", "flow_stage", "rgb_weights", "flow_weights", "flow_init",
+        "class_weights",
     )  # fmt: skip
     towers = {name: getattr(source.training, name) for name in names}
     training = dataclasses.replace(run.training, **towers)
