@@ -67,28 +67,30 @@ def _stages(
 ) -> None:
     """Do what preparation does, a stage at a time."""
     preparer = first.preparer
-    config = preparer.preparation
+    config, extent = preparer.preparation, preparer.extent
     with taken("count"):
         decode.count(video)
     positions = snippet_positions(info.frames, config, info.seconds)
-    starts = sorted({positions[index] for index in preparer.select})
-    wanted = {s + n for s in starts for n in range(preparer.reach)}
+    chosen = [positions[index] for index in preparer.select]
+    starts = sorted(set(extent.starts(chosen, info.frames, config)))
+    snippets = [extent.snippet(start, info.frames) for start in starts]
+    pairs = {pair for snippet in snippets for pair in snippet.pairs}
+    wanted = {index for snippet in snippets for index in snippet.frames}
+    wanted |= pairs | {pair + 1 for pair in pairs}
     with taken("read"):
         frames = dict(decode.read(video, decode.stored_size(info, config.size), wanted))
     codes = {}
     with taken("flow"), flow.single_thread():
         grays = {n: cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for n, f in frames.items()}
-        for start in starts if preparer.flow else ():
-            for pair in range(start, start + config.pairs):
-                if pair not in codes:
-                    motion = flow.compute(config.flow[0], grays[pair], grays[pair + 1])
-                    codes[pair] = flow.quantise(motion)
+        for pair in pairs:
+            motion = flow.compute(config.flow[0], grays[pair], grays[pair + 1])
+            codes[pair] = flow.quantise(motion)
     with taken("jpeg"):
-        for start in starts:
-            image.encode_rgb(frames[start])
-            if preparer.flow:
-                stack = [codes[start + n] for n in range(config.pairs)]
-                image.encode_flow(np.stack(stack))
+        for snippet in snippets:
+            for index in snippet.frames:
+                image.encode_rgb(frames[index])
+            if snippet.pairs:
+                image.encode_flow(np.stack([codes[pair] for pair in snippet.pairs]))
 
 
 def _towers_and_fusion(

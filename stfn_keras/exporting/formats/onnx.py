@@ -86,26 +86,35 @@ def _beside(context: Any, node: Any, kind: str, inputs: list[str]) -> str:
 _OPERATORS: dict[str, tuple[Any, list]] = {"Log1p": (_log1p, []), "Erfc": (_erfc, [])}
 
 
+# What only moves pixels, or takes some of them.
+_MOVES = ("Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
+
+
 def _cast_first(graph: Any) -> None:
-    """Make a reshape of uint8 pixels, then a cast, into the cast, then the reshape.
+    """Cast uint8 pixels before anything moves them, not after.
 
     TensorRT takes uint8 inputs, but nothing else than a cast may read them.
     """
-    inputs = {given.name for given in graph.input}
-    for reshape in graph.node:
-        if reshape.op_type != "Reshape" or reshape.input[0] not in inputs:
+    import onnx
+
+    floats = {given.name: f"{given.name}_cast" for given in graph.input}
+    casts = [
+        onnx.helper.make_node("Cast", [name], [cast], to=onnx.TensorProto.FLOAT)
+        for name, cast in floats.items()
+    ]
+    nodes = []
+    for node in graph.node:  # in the order of their execution
+        is_cast = node.op_type == "Cast" and node.input[0] in floats
+        is_cast = is_cast and node.attribute[0].i == onnx.TensorProto.FLOAT
+        for place, name in enumerate(node.input):
+            node.input[place] = floats.get(name, name)
+        if is_cast:  # its input is float by now
+            floats[node.output[0]] = node.input[0]
             continue
-        between = reshape.output[0]
-        readers = [i for i, node in enumerate(graph.node) if between in node.input]
-        if len(readers) != 1 or graph.node[readers[0]].op_type != "Cast":
-            continue
-        cast = graph.node[readers[0]]
-        cast.input[0], reshape.input[0] = reshape.input[0], between
-        reshape.output[0], cast.output[0] = cast.output[0], between
-        first, second = type(cast)(), type(cast)()
-        first.CopyFrom(cast)
-        second.CopyFrom(reshape)
-        reshape.CopyFrom(first)  # nodes stand in the order of their execution
-        graph.node[readers[0]].CopyFrom(second)
-        for known in [v for v in graph.value_info if v.name == between]:
-            graph.value_info.remove(known)  # it was uint8
+        if node.op_type in _MOVES and node.input[0] in floats.values():
+            floats[node.output[0]] = node.output[0]
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend([*casts, *nodes])
+    for known in [v for v in graph.value_info if v.name in floats]:
+        graph.value_info.remove(known)  # it was uint8

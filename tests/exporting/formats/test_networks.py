@@ -35,6 +35,9 @@ def same_scores(saved, out, names):
           "feature_norm": "layer", "position": True}, FLOAT32),
         ({"temporal": "mlp", "direction": "uni", "fusion": "multiply",
           "residual": "own", "aggregate": "max"}, FLOAT32[:2]),
+        ({"network": "four_stream", "frames": 3}, FLOAT32),
+        ({"network": "late_fusion", "modalities": ("rgb", "difference"), "frames": 3},
+         FLOAT32),
     ],
 )  # fmt: skip
 def test_networks(saved_by, tmp_path, changes, names):

@@ -48,6 +48,15 @@ def test_pixels_are_cast_before_all_else_and_turned_once(onnx_file):
     assert "BatchNormalization" not in kinds
 
 
+def test_streams_that_read_one_input_share_its_cast(saved_by, tmp_path):
+    """Guards slices of frames in uint8, which TensorRT refuses."""
+    saved = saved_by(network="four_stream", frames=3)
+    graph = onnx.load(convert("onnx", saved.folder, tmp_path)).graph
+    for tensor in graph.input:
+        readers = [node.op_type for node in graph.node if tensor.name in node.input]
+        assert readers == ["Cast"]
+
+
 def test_an_operator_that_onnx_lacks_is_named(tmp_path):
     @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, "rgb")])
     def call(rgb):
