@@ -32,10 +32,8 @@ MODULES = {
 POOLED = {"4b": 3, "5b": 2}
 SECOND = {"5b": "0a"}  # what the published checkpoints call its second 3 x 3, not 0b
 
-Tensor = keras.KerasTensor
 
-
-def inception_v1(inputs: Tensor) -> Tensor:
+def inception_v1(inputs: keras.KerasTensor) -> keras.KerasTensor:
     """Build Inception-v1, or I3D, up to its pooled features.
 
     Layers have the names of the published checkpoints with `_` for `/`, and without
@@ -74,7 +72,9 @@ def inception_v1(inputs: Tensor) -> Tensor:
     return pool(x)
 
 
-def _module(x: Tensor, channels: tuple[int, ...], name: str) -> Tensor:
+def _module(
+    x: keras.KerasTensor, channels: tuple[int, ...], name: str
+) -> keras.KerasTensor:
     """Four branches side by side."""
     first, reduce, second, reduce_again, third, last = channels
     scope = f"Mixed_{name}_Branch_"
@@ -97,8 +97,13 @@ def _module(x: Tensor, channels: tuple[int, ...], name: str) -> Tensor:
 
 
 def _convolution(
-    x: Tensor, channels: int, side: int, name: str, scope: str = "", strides: int = 1
-) -> Tensor:
+    x: keras.KerasTensor,
+    channels: int,
+    side: int,
+    name: str,
+    scope: str = "",
+    strides: int = 1,
+) -> keras.KerasTensor:
     """Convolution, batch normalisation, ReLU."""
     dims = len(x.shape) - 2
     name = f"{scope}Conv{dims}d_{name}"
@@ -117,8 +122,8 @@ def _convolution(
 
 
 def _max_pool(
-    x: Tensor, side: int, strides: int, name: str, in_time: bool = True
-) -> Tensor:
+    x: keras.KerasTensor, side: int, strides: int, name: str, in_time: bool = True
+) -> keras.KerasTensor:
     if len(x.shape) == 4:
         pool = keras.layers.MaxPooling2D(side, strides, "same", name=name)
         return pool(x)
