@@ -82,7 +82,7 @@ class DifferenceStem(Lift):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the maps."""
-        x = ops.average_pool(inputs, 2, padding="same")
+        x = ops.average_pool(inputs, 2, 2, padding="same")
         x = ops.relu(self.convolution(x, training=training))
         return ops.max_pool(x, 3, 2, padding="same")
 

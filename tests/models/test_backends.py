@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from models.networks.every_network import config_of, videos
+from small_clip_tower import use_small_clip_tower
 from small_resnet import use_small_resnet
 
 from stfn_keras import models
-from stfn_keras.config import NETWORKS
+from stfn_keras.config import MOTIONS, NETWORKS
 
 TESTS = Path(__file__).parents[1]
 SCRIPT = """
@@ -45,10 +46,12 @@ history = model.fit(x, {"logits": np.array([0, 1])}, verbose=0)
 assert np.isfinite(history.history["loss"][0])
 
 # What TensorFlow computed of every network, with the same weights.
+from small_clip_tower import use_small_clip_tower
 from small_resnet import use_small_resnet
 import pytest
 
 use_small_resnet(pytest.MonkeyPatch())
+use_small_clip_tower(pytest.MonkeyPatch())
 for file in sorted(pathlib.Path(sys.argv[1]).glob("*.json")):
     stored = json.loads(file.read_text()).items()
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in stored}
@@ -63,10 +66,21 @@ print("trained a step")
 """
 
 
+def configurations():
+    """Every network, and what goes into one from lifts and motion of features."""
+    for name in NETWORKS:
+        yield name, config_of(name)
+    plain = dataclasses.replace(
+        config_of("stfn"), tower="resnet50", rgb_size=32, flow_size=32, frames=3
+    )
+    for motion in MOTIONS[1:]:
+        lifted = dataclasses.replace(plain, rgb_motion=motion, feature_motion=motion)
+        yield motion, lifted
+
+
 def kept_by_tensorflow(folder):
     """Weights, inputs and logits of every network."""
-    for name in NETWORKS:
-        config = config_of(name)
+    for name, config in configurations():
         network = models.build(config, 4)
         inputs = videos(network)
         logits = network.predict_on_batch(inputs)["logits"]
@@ -79,6 +93,7 @@ def kept_by_tensorflow(folder):
 def test_jax_trains_and_agrees_without_tensorflow(tmp_path, monkeypatch):
     pytest.importorskip("jax")
     use_small_resnet(monkeypatch)
+    use_small_clip_tower(monkeypatch)
     kept_by_tensorflow(tmp_path)
     environment = {
         **os.environ,
@@ -96,4 +111,4 @@ def test_jax_trains_and_agrees_without_tensorflow(tmp_path, monkeypatch):
     )
     assert done.returncode == 0, done.stderr
     assert "trained a step" in done.stdout
-    assert done.stdout.count("agreed") == len(NETWORKS)
+    assert done.stdout.count("agreed") == len(list(configurations()))
