@@ -14,16 +14,13 @@ SIZE, FEATURES = 32, 16
 
 def small_clip_tower(clips):
     layers = keras.layers
-    x = layers.Conv3D(8, 3, strides=2, padding="same", use_bias=False, name="conv1")(
-        clips
-    )
+    options = {"strides": 2, "padding": "same", "use_bias": False}
+    x = layers.Conv3D(8, 3, **options, name="conv1")(clips)
     x = layers.BatchNormalization(
         scale=False, epsilon=1e-3, momentum=0.9, name="conv1_bn"
     )(x)
     x = layers.ReLU(name="conv1_relu")(x)
-    x = layers.MaxPooling3D((1, 3, 3), strides=(1, 2, 2), padding="same", name="pool1")(
-        x
-    )
+    x = ClipMaxPooling((1, 3, 3), (1, 2, 2), name="pool1")(x)
     branches = [
         layers.Conv3D(8, size, padding="same", name=f"branch_{size}")(x)
         for size in (1, 3)

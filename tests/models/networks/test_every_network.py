@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from models.networks.every_network import config_of, videos
+from small_clip_tower import use_small_clip_tower
 from small_resnet import use_small_resnet
 
 from stfn_keras import models
@@ -22,6 +23,7 @@ WEIGHTS = {
     "two_stream": 197496,
     "tsn": 197496,
     "four_stream": 394704,
+    "i3d": 4880,
     "action_vlad": 198814,
     "off": 6003656,
     "st_resnet": 35976,
@@ -32,6 +34,7 @@ WEIGHTS = {
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     use_small_resnet(monkeypatch)
+    use_small_clip_tower(monkeypatch)
 
 
 @pytest.fixture
