@@ -147,8 +147,8 @@ def endpoints(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Name the tensors inside a network that one may want to look at.
 
     They are, as far as the network has them, `rgb_features` and `flow_features`
-    (the towers' outputs), `rgb_norm`, `rgb_position` ..., `rgb_dynamics` and
-    `flow_dynamics`, `fusion_1_rgb`, `fusion_1_flow` ..., `fused`, `rgb_pooled`,
+    (the towers' outputs), `rgb_norm`, `rgb_motion_gate`, `rgb_position` ...,
+    `rgb_dynamics` and `flow_dynamics`, `fusion_1_rgb`, `fusion_1_flow` ..., `fused`, `rgb_pooled`,
     `rgb_logits` ..., `logits` and `scores`.
 
     Args:

@@ -5,7 +5,9 @@ import sys
 
 import numpy as np
 import pytest
+from small_resnet import use_one_stage
 
+from stfn_keras.config import MOTIONS
 from stfn_keras.errors import UserError
 from stfn_keras.exporting.formats import convert
 from stfn_keras.serving import formats
@@ -42,6 +44,17 @@ def same_scores(saved, out, names):
 )  # fmt: skip
 def test_networks(saved_by, tmp_path, changes, names):
     same_scores(saved_by(**changes), tmp_path, names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("motion", MOTIONS[1:])
+def test_lifts(saved_by, tmp_path, monkeypatch, motion):
+    use_one_stage(monkeypatch)
+    saved = saved_by(
+        tower="resnet50", rgb_size=16, frames=3, rgb_motion=motion,
+        feature_motion=motion,
+    )  # fmt: skip
+    same_scores(saved, tmp_path, FLOAT32)
 
 
 @pytest.mark.slow
