@@ -148,8 +148,8 @@ def endpoints(model: keras.Model) -> dict[str, keras.KerasTensor]:
 
     They are, as far as the network has them, `rgb_features` and `flow_features`
     (the towers' outputs), `rgb_norm`, `rgb_motion_gate`, `rgb_position` ...,
-    `rgb_dynamics` and `flow_dynamics`, `fusion_1_rgb`, `fusion_1_flow` ..., `fused`, `rgb_pooled`,
-    `rgb_logits` ..., `logits` and `scores`.
+    `rgb_dynamics` and `flow_dynamics`, `fusion_1_rgb`, `fusion_1_flow` ..., `fused`,
+    `rgb_pooled`, `rgb_logits` ..., `logits` and `scores`.
 
     Args:
         model: From `build` or `build_head`, also when loaded from a file.
