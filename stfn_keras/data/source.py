@@ -172,15 +172,15 @@ def check_extent(extent: Extent, manifest: Manifest, flow: str) -> None:
         return
     if extent.frames > manifest.rgb_per_snippet:
         raise UserError(
-            f"the data hold {manifest.rgb_per_snippet} RGB frames per snippet. "
-            f"Received: --frames={extent.frames}: prepare the data with "
+            f"--frames={extent.frames}, but the data hold {manifest.rgb_per_snippet} "
+            "RGB frames per snippet: prepare the data with "
             f"--rgb_per_snippet={extent.frames}, or with --layout=dense"
         )
     pairs = int(manifest.flow[flow]["pairs"])
     if extent.pairs not in (0, pairs):
         raise UserError(
-            f"the data hold {pairs} flow pairs per snippet. Received: "
-            f"--pairs={extent.pairs}: give --pairs={pairs}, or prepare the data with "
+            f"--pairs={extent.pairs}, but the data hold {pairs} flow pairs per "
+            f"snippet: give --pairs={pairs}, or prepare the data with "
             f"--pairs={extent.pairs}, or with --layout=dense"
         )
 
@@ -262,17 +262,18 @@ def _dense_snippets(
 ) -> dict[str, tf.Tensor]:
     """Cut snippets out of all frames and pairs: those from p on, see `Extent`."""
     starts, extent, frames = parsed["snippet/frame"], source.extent, None
+    stored = _stored(source)
     if positions is not None:  # of a long snippet's images few copies are made
         starts = tf.gather(starts, positions)
-    if extent.reach > (stored := _stored(source)):
+    if extent.reach > stored:
         frames = parsed["video/frames"]
         places = tf.maximum(frames - extent.reach, 0) + 1
         starts = respread(starts, places, frames - stored + 1)
 
-    def indices(count: int, stored: tf.Tensor | None) -> tf.Tensor:
+    def indices(count: int, there: tf.Tensor | None) -> tf.Tensor:
         """(K, count), in a short video from its start again."""
         found = starts[:, None] + tf.range(count, dtype=tf.int64)
-        return found if stored is None else found % stored
+        return found if there is None else found % there
 
     video = {}
     if "rgb" in source.sizes:

@@ -183,9 +183,9 @@ def test_frames_come_together_and_apart():
 
 
 def test_more_than_is_stored_is_refused_with_the_way_to_prepare_it(layouts):
-    with pytest.raises(UserError, match=r"--frames=3: prepare .*--rgb_per_snippet=3"):
+    with pytest.raises(UserError, match=r"--frames=3, but .*--rgb_per_snippet=3"):
         source_of(layouts["snippet"], Extent(3, PAIRS))
-    with pytest.raises(UserError, match=r"hold 3 flow.*--pairs=4: give --pairs=3"):
+    with pytest.raises(UserError, match=r"pairs=4, but .* 3 flow.*give --pairs=3"):
         source_of(layouts["snippet"], Extent(1, 4))
     small = ModelConfig(
         network="four_stream", tower="tiny", segments=2, frames=3, pairs=5, rgb_size=16

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ import pytest
 from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
 from stfn_keras.video import image
+from stfn_keras.video.extent import Extent
 from stfn_keras.video.flow import compute, dequantise, quantise
 from stfn_keras.video.frames import external_field, prepare_frames
 from stfn_keras.video.limits import DecodingConfig
@@ -152,6 +154,27 @@ def test_dense_pixels_equal_those_of_snippets(tmp_path):
     for start, field in zip(snippets.positions, fields(snippets), strict=True):
         np.testing.assert_array_equal(field, np.concatenate(pairs[start : start + 2]))
     assert snippets.rgb == [dense.rgb[start] for start in snippets.positions]
+
+
+@pytest.mark.parametrize("count", [FRAMES, 5])
+def test_longer_snippets_hold_what_dense_ones_do(tmp_path, count):
+    """Read, and computed from the frames; a short video starts over."""
+    folder, config = extract(tmp_path / "clip", count), replace(CONFIG, layout="dense")
+    dense, extent = prepare_frames(folder, config), Extent(6, 4)
+    found = prepare_frames(folder, config, [0, 2], extent=extent)
+    assert found.positions == ([0, 3] if count == FRAMES else [0, 0])
+    pairs = fields(dense, pairs=1)
+    for index, (start, field) in enumerate(
+        zip(found.positions, fields(found, pairs=4), strict=True)
+    ):
+        wanted = [dense.rgb[(start + n) % count] for n in range(6)]
+        assert found.rgb[6 * index :][:6] == wanted
+        wanted = [pairs[(start + n) % (count - 1)] for n in range(4)]
+        np.testing.assert_array_equal(field, np.concatenate(wanted))
+    computed = prepare_frames(folder, config, [0, 2], field="dis", extent=extent)
+    bare = prepare_frames(folder, config, [0, 2], field=None, extent=Extent(6))
+    assert computed.rgb == bare.rgb == found.rgb
+    assert len(computed.flow["dis"]) == 2 and not bare.flow
 
 
 def test_no_motion_stays_exactly_none(tmp_path):

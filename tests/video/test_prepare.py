@@ -11,6 +11,7 @@ import pytest
 from stfn_keras.config import PreparationConfig
 from stfn_keras.errors import UserError
 from stfn_keras.video import decode, flow, image, prepare
+from stfn_keras.video.extent import Extent
 from stfn_keras.video.prepare import VideoError, prepare_video, snippet_positions
 
 CONFIG = PreparationConfig(flow=("dis",), snippets=4, pairs=2)
@@ -177,6 +178,26 @@ def test_selected_snippets_of_a_dense_configuration(tmp_path, render_clip):
     path = render_clip(tmp_path / "a.avi", frames=9)
     dense = replace(CONFIG, layout="dense")
     assert prepare_video(path, dense, [1, 3]) == prepare_video(path, CONFIG, [1, 3])
+
+
+@pytest.mark.parametrize("frames", [9, 6])
+def test_longer_snippets_of_a_dense_configuration(tmp_path, render_clip, frames):
+    """A network that reaches further than the data's positions: 7 frames, 5 pairs."""
+    path = render_clip(tmp_path / "a.avi", frames=frames)
+    config = replace(CONFIG, layout="dense")
+    dense, extent = prepare_video(path, config), Extent(7, 5)
+    found = prepare_video(path, config, [0, 3], extent=extent)
+    assert found.positions == ([0, 2] if frames == 9 else [0, 0])
+    height, width = found.height, found.width
+    for index, start in enumerate(found.positions):
+        rgb = [dense.rgb[(start + n) % frames] for n in range(7)]
+        assert found.rgb[7 * index :][:7] == rgb
+        pairs = [dense.flow["dis"][(start + n) % (frames - 1)] for n in range(5)]
+        expected = [image.decode_flow(pair, height, width)[0] for pair in pairs]
+        codes = image.decode_flow(found.flow["dis"][index], height, width)
+        np.testing.assert_array_equal(codes, expected)
+    alone = prepare_video(path, config, [0, 3], extent=Extent(7))
+    assert alone.rgb == found.rgb and not alone.flow
 
 
 @pytest.mark.parametrize("layout", ["snippet", "dense"])
