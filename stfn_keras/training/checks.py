@@ -1,5 +1,6 @@
 """What can be refused before anything is trained is refused then."""
 
+import dataclasses
 from pathlib import Path
 
 from stfn_keras import models
@@ -13,8 +14,7 @@ from stfn_keras.training.run import Run
 from stfn_keras.video.extent import Extent
 
 # What a run must share with the run whose towers it takes.
-SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs", "frames", "rgb_motion",
-                "consensus")  # fmt: skip
+SHARED_MODEL = ("tower", "rgb_size", "flow_size", "pairs", "rgb_motion", "consensus")
 # What needs cached features, and what networks alone that could be given some.
 OF_FEATURES = ("fusion_videos", "feature_views")
 OF_HEADS = ("fusion_init", "modality_dropout")
@@ -162,6 +162,8 @@ def towers_run(run: Run) -> Run:
     other = Run.open(run.towers_from)
     pairs = {f"--{name}": (getattr(run.model, name), getattr(other.model, name))
              for name in SHARED_MODEL}  # fmt: skip
+    if _tells_frames_apart(run.model):
+        pairs["--frames"] = (run.model.frames, other.model.frames)
     pairs["--split"] = (run.training.split, other.training.split)
     pairs["--flow"] = (run.flow, other.flow)
     if run.training.folds:  # else the towers know the videos that are held out here
@@ -175,4 +177,13 @@ def towers_run(run: Run) -> Run:
                 f"the towers of {other.folder} were trained with {name} {there}, "
                 f"this run has {here}: give the same"
             )
-    return other
+    # Towers of a first frame are shown as many as this run reads.
+    shown = dataclasses.replace(other.model, frames=run.model.frames)
+    return dataclasses.replace(other, model=shown)
+
+
+def _tells_frames_apart(model: ModelConfig) -> bool:
+    """Whether a tower sees more of a segment's frames than the first."""
+    more = {"difference", "dynamic_rgb"} & set(model.streams)
+    clips = models.TOWERS[model.tower].time
+    return bool(more) or clips or model.rgb_motion == "difference"

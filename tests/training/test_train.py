@@ -13,8 +13,10 @@ from stfn_keras.config import MachineConfig, PixelStageConfig, TowerStageConfig
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scoring import trained_network
+from stfn_keras.files import write_json
 from stfn_keras.training import stage, stages, state
 from stfn_keras.training import train as training
+from stfn_keras.training.checks import towers_run
 from stfn_keras.training.objective import Sums
 from stfn_keras.training.train import train
 from stfn_keras.training.whole import assemble
@@ -115,6 +117,19 @@ def test_towers_from_takes_towers_and_cache(trained, dataset, tmp_path, monkeypa
     with pytest.raises(UserError, match="trained with --rgb_size 16, this run has 20"):
         train(dataset, tmp_path / "b", small_model(rgb_size=20), small_training(),
               towers_from=trained.folder)  # fmt: skip
+
+
+def test_towers_of_a_first_frame_fit_runs_that_read_more_or_fewer(trained, tmp_path):
+    shown = dataclasses.replace(trained.model, frames=3)
+    other = dataclasses.replace(trained, folder=tmp_path, model=shown)
+    write_json(tmp_path / "config.json", other.settings())
+    taking = dataclasses.replace(trained, towers_from=tmp_path)
+    assert towers_run(taking).model == trained.model
+    wide = dataclasses.replace(
+        trained.model, network="late_fusion", modalities=("difference",), frames=2
+    )
+    with pytest.raises(UserError, match="trained with --frames 3, this run has 2"):
+        towers_run(dataclasses.replace(taking, model=wide))
 
 
 def test_end_to_end_starts_from_the_assembled_network(trained, dataset, tmp_path):
