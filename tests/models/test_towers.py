@@ -28,12 +28,13 @@ def test_registry_has_every_tower_of_the_configuration():
 
 @pytest.mark.parametrize("name", QUICK + LARGE)
 def test_smallest_flow_tower(name):
-    config = ModelConfig(tower=name, flow_size=TOWERS[name].minimum, pairs=2)
+    pairs = 8 if TOWERS[name].time else 2
+    config = ModelConfig(tower=name, flow_size=TOWERS[name].minimum, pairs=pairs)
     tower = build_tower(config, "flow")
     size = TOWERS[name].minimum
-    assert tower.input_shape == (None, size, size, 4)
+    assert tower.input_shape == (None, size, size, 2 * pairs)
     assert tower.output_shape == (None, feature_size(config))
-    features = np.array(tower(np.full((1, size, size, 4), 128, "uint8")))
+    features = np.array(tower(np.full((1, size, size, 2 * pairs), 128, "uint8")))
     assert features.dtype == np.float32
     assert np.all(np.isfinite(features))
 

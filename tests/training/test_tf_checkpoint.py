@@ -2,6 +2,7 @@
 
 import csv
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -181,7 +182,10 @@ def test_the_whole_network_with_its_classifier():
     outputs = network(clips)
     total = 0
     for stream, variables in own.items():
-        features = network.get_layer(f"{stream}_features")(clips[stream])[:, 0]
+        tower = network.get_layer(f"{stream}_features").layer
+        scaled = tower.get_layer("preprocess")(clips[stream][:, 0])
+        behind = keras.Model(tower.get_layer("preprocess").output, tower.output)
+        features = behind(scaled)  # as published samples are fed, -1 to 1
         end = f"{SCOPES[stream]}Logits/Conv3d_0c_1x1/conv_3d"
         kernel, bias = variables[f"{end}/w"][0, 0, 0], variables[f"{end}/b"]
         total = total + np.array(features) @ kernel + bias
