@@ -1,6 +1,7 @@
 """Published checkpoints land where they should; what does not fit changes nothing."""
 
 import csv
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from stfn_keras import models
 from stfn_keras.config import ModelConfig, TrainingConfig
 from stfn_keras.errors import UserError
 from stfn_keras.models import build_tower, load_tower_variables, weighted_layers
+from stfn_keras.training.stages import load_published
 from stfn_keras.training.tf_checkpoint import is_checkpoint, read_checkpoint
 
 SMALL = {"frames": 8, "pairs": 8, "rgb_size": 32}
@@ -207,6 +209,26 @@ def test_which_tower_starts_from_what():
     assert training.tower_weights("flow") == "b.ckpt"
     assert training.tower_weights("dynamic_flow") == "b.ckpt"
     assert TrainingConfig().tower_weights("flow") == "imagenet"
+
+
+def test_a_run_starts_its_towers_from_checkpoints(tmp_path, caplog):
+    """Each tower from its own, and the log says what is left out."""
+    run = SimpleNamespace(
+        model=I3D,
+        training=TrainingConfig(
+            rgb_weights=write(variables_of("rgb"), tmp_path / "rgb.ckpt"),
+            flow_weights=write(variables_of("flow"), tmp_path / "flow.ckpt"),
+        ),
+    )
+    for stream in ("rgb", "flow"):
+        tower = build_tower(I3D, stream)
+        with caplog.at_level("INFO", logger="absl"):
+            load_published(tower, stream, run)
+        assert f"{stream}: the checkpoint's classifier of 5 classes is left" in (
+            caplog.text
+        )
+        kernel = variables_of(stream)[f"{SCOPES[stream]}Conv3d_1a_7x7/conv_3d/w"]
+        np.testing.assert_array_equal(tower.get_layer("Conv3d_1a_7x7").kernel, kernel)
 
 
 def test_no_checkpoint(tmp_path):
