@@ -4,12 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from models.networks.every_network import config_of, videos
 from small_clip_tower import use_small_clip_tower
 from small_resnet import use_small_resnet
 
 from stfn_keras import models
 from stfn_keras.config import NETWORKS
+from stfn_keras.exporting.formats.litert import convert
 from stfn_keras.exporting.saved_model import ServingModule
 
 CLASSES = 4
@@ -137,6 +139,17 @@ def test_it_can_be_served(name, tmp_path):
     )
     assert ("fuse" in signatures) == NETWORKS[name].pooled
     assert ("features" in signatures) == NETWORKS[name].pooled
+    _check_litert(tmp_path, network)
+
+
+def _check_litert(folder, network):
+    """Built-in operators alone, and the network's scores."""
+    convert(folder / "model", folder / "model.tflite", "float32")
+    interpreter = Interpreter(str(folder / "model.tflite"))
+    inputs = videos(network, 1)
+    found = interpreter.get_signature_runner("serving_default")(**inputs)
+    expected = network(inputs)["logits"]
+    np.testing.assert_allclose(found["logits"], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
