@@ -54,9 +54,7 @@ class Recipe:
         """What of the training concerns the fusion; defaults for all else."""
         if self.model.is_consensus:
             return TrainingConfig()
-        plain = TrainingConfig()
-        settled = {name: getattr(plain, name) for name in (*SETTLED, *OTHER_STAGES)}
-        return dataclasses.replace(self.training, **settled)
+        return _unsettled(self.training)
 
     def settings(self, towers: Towers) -> dict[str, Any]:
         """Everything that the result depends on, as JSON."""
@@ -87,6 +85,13 @@ class Recipe:
         )
 
 
+def _unsettled(training: TrainingConfig) -> TrainingConfig:
+    """The same with the defaults for what the fusion has no part in."""
+    plain = TrainingConfig()
+    settled = {name: getattr(plain, name) for name in (*SETTLED, *OTHER_STAGES)}
+    return dataclasses.replace(training, **settled)
+
+
 def _key(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
@@ -100,16 +105,22 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
 
 
 def _same(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether settings agree; one that an older version lacked has its default."""
+    """Whether settings agree; one that an older version lacked has its default.
+
+    What the fusion has no part in was stored as that version's defaults.
+    """
     try:
-        kinds = {"model": ModelConfig, "training": TrainingConfig}
-        return stored.keys() == wanted.keys() and all(
-            from_dict(kinds[key], stored[key]) == from_dict(kinds[key], wanted[key])
-            if key in kinds else stored[key] == wanted[key]
-            for key in wanted
-        )  # fmt: skip
+        return _as_made_now(stored) == _as_made_now(wanted)
     except UserError:  # a newer version's
         return False
+
+
+def _as_made_now(settings: dict[str, Any]) -> dict[str, Any]:
+    made = {
+        "model": from_dict(ModelConfig, settings["model"]),
+        "training": _unsettled(from_dict(TrainingConfig, settings["training"])),
+    }
+    return settings | made
 
 
 def check(recipe: Recipe, towers: Towers) -> None:

@@ -151,6 +151,8 @@ def test_a_setting_of_its_default_leaves_what_is_there(trained, towers):
     older = json.loads(json.dumps(settings))
     del older["model"]["position"], older["training"]["fusion"]["ema"]
     assert network._same(older, settings)
+    older["training"]["stages"] = ["rgb", "flow", "fusion"]  # the default then
+    assert network._same(older, settings)
     older["model"]["blocks"] += 1
     assert not network._same(older, settings)
     changed = dataclasses.replace(trained.model, position=True)
