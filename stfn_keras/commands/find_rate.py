@@ -10,7 +10,7 @@ from absl import flags as absl_flags
 
 from stfn_keras import flags
 from stfn_keras.commands import train
-from stfn_keras.config import ModelConfig
+from stfn_keras.config import STREAMS, ModelConfig
 from stfn_keras.data.manifest import VerifyConfig
 from stfn_keras.data.remote import CacheConfig
 from stfn_keras.quiet import import_keras_quietly
@@ -23,7 +23,7 @@ def define_flags() -> None:
     )
     absl_flags.DEFINE_string("out", None, "folder of table and picture", required=True)
     absl_flags.DEFINE_enum(
-        "stage", None, ["rgb", "flow", "fusion"], "the stage to test", required=True
+        "stage", None, [*STREAMS, "fusion"], "the stage to test", required=True
     )
     absl_flags.DEFINE_float("low", 1e-6, "learning rate of the first step")
     absl_flags.DEFINE_float("high", 1.0, "learning rate of the last step")

@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from stfn_keras.config import STREAMS
 from stfn_keras.figures import save_figure
 from stfn_keras.files import write_text
 from stfn_keras.training.history import short_rate
@@ -48,8 +49,9 @@ class RangeTest:
                 f"{stage}: no suggestion, the loss never fell by more than the batches "
                 "differ: try more --steps, a lower --low or a higher --high"
             )
+        flags = STREAMS[stage].reads if stage in STREAMS else stage
         said = (
-            f"{stage}: --{stage}_rate={short_rate(self.suggested, 2)}, where the loss "
+            f"{stage}: --{flags}_rate={short_rate(self.suggested, 2)}, where the loss "
             f"falls fastest; the lowest is at {short_rate(self.lowest, 2)}: stay below"
         )
         if not self.diverged and self.lowest > 0.8 * self.rates[-1]:

@@ -134,7 +134,7 @@ def find_rate(
         out: Where table and picture go; may hold anything else.
         model: The network.
         training: The settings of its stages.
-        stage: `rgb`, `flow` or `fusion`.
+        stage: One of the network's streams, or `fusion`.
         low: The first step's learning rate.
         high: The last step's.
         steps: Optimiser steps.

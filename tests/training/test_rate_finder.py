@@ -54,7 +54,11 @@ def test_a_loss_that_only_grows_suggests_nothing():
 
 
 def test_the_explanation_names_the_flag_and_a_range_that_was_too_short():
-    assert "--rgb_rate=" in judged(*curve(), diverged=True).explained("rgb")
+    found = judged(*curve(), diverged=True)
+    assert "rgb: --rgb_rate=" in found.explained("rgb")
+    assert "fusion: --fusion_rate=" in found.explained("fusion")
+    # A stream that has no flags of its own has those of its pixels.
+    assert "dynamic_rgb: --rgb_rate=" in found.explained("dynamic_rgb")
     rates, losses = curve(explodes=False)
     short = judged(rates[:85], losses[:85], diverged=False)
     assert "still fell at --high" in short.explained("rgb")
@@ -156,6 +160,14 @@ def contents(folder):
         p.relative_to(folder): p.read_bytes() if p.is_file() else None
         for p in folder.rglob("*")
     }
+
+
+def test_a_stream_of_any_kind_has_its_test(dataset, tmp_path):
+    model = small_model(network="late_fusion", modalities=("rgb", "dynamic_flow"))
+    found = find_rate(
+        dataset, tmp_path, model, small_training(), "dynamic_flow", 1e-5, 1e-2, steps=10
+    )
+    assert len(found.losses) == 10
 
 
 @pytest.mark.parametrize("stage", ["rgb", "flow"])
