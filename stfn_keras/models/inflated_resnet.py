@@ -20,6 +20,9 @@ IN_TIME = re.compile(r"conv[2-5]_block\d*[13579]_1_conv")
 # Where the third halving of time is (C): together with conv1 and pool1 64 steps end
 # as 8. The shortcut of the block follows.
 HALVED = re.compile(r"conv3_block1_[01]_conv")
+# Padded by hand: "same" would centre its strided kernel on other steps than those that
+# the shortcut takes.
+HALVED_IN_TIME, PADDED = "conv3_block1_1_conv", "conv3_block1_1_pad"
 
 
 def inflated(
@@ -48,6 +51,8 @@ def inflated(
         if isinstance(layer, keras.layers.InputLayer):
             continue
         inputs = keras.tree.map_structure(lambda t: tensors[id(t)], layer.input)
+        if layer.name == HALVED_IN_TIME:
+            inputs = keras.layers.ZeroPadding3D((1, 0, 0), name=PADDED)(inputs)
         x = tensors[id(layer.output)] = _of_clips(layer)(inputs)
     pool = keras.layers.GlobalAveragePooling3D(dtype="float32", name="avg_pool")
     return pool(x)
@@ -77,7 +82,8 @@ def _inflated(layer: keras.layers.Conv2D) -> dict[str, Any]:
     if layer.name == "conv1_conv":  # padded before
         length, stride = 5, 2
     elif IN_TIME.fullmatch(layer.name):
-        length, padding = 3, "same"  # in space it is 1 x 1, and nothing is padded
+        length = 3  # in space it is 1 x 1, and nothing is padded
+        padding = "valid" if layer.name == HALVED_IN_TIME else "same"
     if HALVED.fullmatch(layer.name):
         stride = 2
     return {

@@ -39,6 +39,27 @@ def test_by_hand():
     assert inflated([bias] * 4, norm) == [bias] * 4
 
 
+@pytest.mark.parametrize("steps", [15, 16])
+def test_a_halved_branch_and_its_shortcut_take_the_same_steps(steps):
+    """By hand: a kernel of its middle tap alone gives every second step, from 0 on."""
+    config = ModelConfig(tower="i3d_resnet50", frames=8, pairs=8, rgb_size=32)
+    tower = build_tower(config, "rgb")
+    clips = keras.Input((steps, 1, 1, 256))
+    pad, branch, shortcut = (
+        tower.get_layer(f"conv3_block1_{name}")
+        for name in ("1_pad", "1_conv", "0_conv")
+    )
+    for layer in (branch, shortcut):
+        kernel = np.zeros(layer.kernel.shape, "float32")
+        kernel[len(kernel) // 2, ..., 0, 0] = 1.0
+        layer.set_weights([kernel, np.zeros(kernel.shape[-1], "float32")])
+    model = keras.Model(clips, [branch(pad(clips)), shortcut(clips)])
+    x = np.zeros((1, steps, 1, 1, 256), "float32")
+    x[0, :, 0, 0, 0] = np.arange(steps)
+    for found in model(x):
+        np.testing.assert_allclose(found[0, :, 0, 0, 0], np.arange(0, steps, 2))
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_still_video_is_its_image(name, tmp_path):
     of_images, frames, last = PAIRS[name]
