@@ -241,9 +241,13 @@ class TrainingConfig:
         return {"rgb": self.rgb, "flow": self.flow_stage}[STREAMS[stream].reads]
 
     def tower_weights(self, stream: str) -> str:
-        """What a tower starts from: `imagenet`, `none`, or a file."""
+        """What a tower starts from: `imagenet`, `none`, or a file.
+
+        `flow_weights` are those of the flow tower itself; dynamic flow has other
+        channels, and starts from RGB weights.
+        """
         if STREAMS[stream].reads == "flow":
-            if self.flow_weights:
+            if self.flow_weights and stream == "flow":
                 return self.flow_weights
             if self.flow_init == "none":
                 return "none"

@@ -27,6 +27,7 @@ from stfn_keras.data.source import Source, naming_damage, open_source
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scores import Scores, check_finite, shown_ids
 from stfn_keras.files import read_json, sha256, write_json, written_aside
+from stfn_keras.training.features import pooled_features
 from stfn_keras.training.run import Run
 from stfn_keras.training.stages import tower_digests, tower_of, trained_towers
 from stfn_keras.training.work import Work
@@ -75,14 +76,15 @@ def cached_view_features(
     split = run.training.split
     work = Work(run, data, manifest, run)
     digests = tower_digests(work)
-    depends = [CODE_VERSION, "e", manifest.digest, split, run.flow, digests, crops]
+    extent = Extent.of(run.model)
+    depends = [CODE_VERSION, "e", manifest.digest, split, run.flow, digests, crops,
+               [extent.frames, extent.pairs]]  # fmt: skip
     key = hashlib.sha256(json.dumps(depends).encode()).hexdigest()[:16]
     folder = run.folder / "features" / key
     if not _is_whole(folder):
         networks, _ = trained_towers(work)
         towers = {stream: tower_of(n, stream) for stream, n in networks.items()}
         sizes = {STREAMS[s].reads: int(t.input_shape[1]) for s, t in towers.items()}
-        extent = Extent.of(run.model)
         source = open_source(data, manifest, split, "e", run.flow, sizes, extent)
         with naming_damage(data, manifest):
             _compute(towers, source, folder, crops)
@@ -135,10 +137,8 @@ def _compute(
             seen, labels = len(ids), labels + about["label"].numpy().tolist()
             ids += about["id"].numpy().tolist()
             for stream, tower in towers.items():
-                found = tower.predict_on_batch(
-                    inputs[STREAMS[stream].reads][:, 0].numpy()
-                )
-                flat[stream][seen : len(ids)] = np.asarray(found, np.float32)
+                shown = inputs[STREAMS[stream].reads][:, 0].numpy()
+                flat[stream][seen : len(ids)] = pooled_features(tower, shown)
             bar.update(len(ids) - seen)
         by_video = np.array(ids, object).reshape(-1, per_video)
         once = len(set(by_video[:, 0])) == source.videos

@@ -57,7 +57,7 @@ def is_of_towers(flag: str) -> bool:
     """Whether a flag decides the towers or which run it is, not the fusion alone."""
     owner, _, _ = PLACES[flag]
     return owner not in ("model", "training", "fusion") or flag in (
-        *SHARED_MODEL, *SETTLED, "folds", "fold",
+        *SHARED_MODEL, *SETTLED, "frames", "folds", "fold",
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from stfn_keras.errors import UserError
+from stfn_keras.models.lift import without_lifts
 from stfn_keras.models.weight_files import weighted_layers
 
 Variables = Mapping[str, np.ndarray]
@@ -88,7 +89,7 @@ def by_layer(variables: Variables, tower: keras.Model, origin: str) -> Found:
             images, or of other layers than the tower's; names which.
     """
     kind, own = _known(variables, origin)
-    layers = weighted_layers(tower)
+    layers = without_lifts(weighted_layers(tower))
     if kind.dims == 3 and isinstance(layers[0], keras.layers.Conv2D):
         raise UserError(
             f"{origin}: expected weights of images for this tower. Received: "

@@ -15,6 +15,7 @@ import numpy as np
 from stfn_keras.errors import UserError
 from stfn_keras.models import weight_files
 from stfn_keras.models.checkpoint_names import Variables, by_layer
+from stfn_keras.models.lift import without_lifts
 from stfn_keras.models.weights import Assignments, assignments
 
 
@@ -85,8 +86,7 @@ def _pairs(
     tower: keras.Model, stream: str, variables: Variables, origin: str
 ) -> tuple[Assignments, list[np.ndarray]]:
     found = by_layer(variables, tower, origin)
-    order = zip(
-        weight_files.keys(tower), weight_files.weighted_layers(tower), strict=True
-    )
+    layers = without_lifts(weight_files.weighted_layers(tower))
+    order = zip(weight_files.keys(tower), layers, strict=True)
     arrays = {key: found.arrays[layer.name] for key, layer in order}
     return assignments(tower, arrays, stream, origin), found.classifier

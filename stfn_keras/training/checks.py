@@ -1,10 +1,15 @@
 """What can be refused before anything is trained is refused then."""
 
-import dataclasses
 from pathlib import Path
 
 from stfn_keras import models
-from stfn_keras.config import NETWORKS, MachineConfig, ModelConfig, TrainingConfig
+from stfn_keras.config import (
+    NETWORKS,
+    STREAMS,
+    MachineConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.data.sampling import segment_bounds
 from stfn_keras.data.source import check_extent
@@ -61,9 +66,9 @@ def check_settings(
             )
     if waiting and not validated:
         raise UserError(
-            f"--{waiting[0]}_patience needs validation videos, and the data have none "
-            f"in split {training.split}: hold out a part of the training groups, for "
-            "instance --folds=5 (never the test videos)"
+            f"--{_flags_of(waiting[0])}_patience needs validation videos, and the data "
+            f"have none in split {training.split}: hold out a part of the training "
+            "groups, for instance --folds=5 (never the test videos)"
         )
     if "fusion" in training.stages and training.feature_views > 1 and not manifest.flip:
         raise UserError(
@@ -146,8 +151,8 @@ def check_stages(
             what = f"{before} tower" if is_tower else f"{before} stage"
             raise UserError(
                 f"--stages has {name}, but the {what} of {folder} is not trained: add "
-                f"{before} to --stages, or set --{before}_epochs=0 there to use it as "
-                "loaded"
+                f"{before} to --stages, or set --{_flags_of(before)}_epochs=0 there to "
+                "use it as loaded"
             )
 
 
@@ -177,9 +182,12 @@ def towers_run(run: Run) -> Run:
                 f"the towers of {other.folder} were trained with {name} {there}, "
                 f"this run has {here}: give the same"
             )
-    # Towers of a first frame are shown as many as this run reads.
-    shown = dataclasses.replace(other.model, frames=run.model.frames)
-    return dataclasses.replace(other, model=shown)
+    return other
+
+
+def _flags_of(stage: str) -> str:
+    """How the flags of a stage begin: a tower's are those of the pixels it reads."""
+    return STREAMS[stage].reads if stage in STREAMS else stage
 
 
 def _tells_frames_apart(model: ModelConfig) -> bool:

@@ -33,6 +33,7 @@ from stfn_keras.data.share import WHOLE, Share, check_start
 from stfn_keras.data.source import Source
 from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, sha256, write_json
+from stfn_keras.video.extent import Extent
 
 CODE_VERSION = 2  # raise it when what a cached feature means changes
 VIEWS_AT_ONCE = 64  # about as many pass through the towers together
@@ -65,13 +66,16 @@ def cache_key(
     flow: str,
     towers: dict,
     views: int,
+    extent: Extent,
     parted: tuple[int, int] = (0, 1),
 ) -> str:
     """Name of a cache folder: everything that the features depend on.
 
-    `parted` is how the training videos are parted: `--folds` and `--fold`.
+    `extent` decides where snippets begin, `parted` how the training videos are parted:
+    `--folds` and `--fold`.
     """
-    depends = [CODE_VERSION, data_digest, split, flow, towers, views]
+    reads = [extent.frames, extent.pairs]
+    depends = [CODE_VERSION, data_digest, split, flow, towers, views, reads]
     parts = json.dumps([*depends, *parted] if parted[0] else depends)
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
@@ -155,10 +159,9 @@ def _compute(
             rows = np.empty(len(labels), record)
             rows["label"] = labels
             for stream, tower in models.items():
-                shown = inputs[STREAMS[stream].reads][
-                    :, 0
-                ].numpy()  # any backend takes arrays
-                found = np.asarray(tower.predict_on_batch(shown))
+                # Any backend takes arrays.
+                shown = inputs[STREAMS[stream].reads][:, 0].numpy()
+                found = pooled_features(tower, shown)
                 grid = found.reshape(-1, cached.snippets, cached.views, cached.features)
                 rows[stream] = grid.transpose(0, 2, 1, 3)
             file.write(rows.tobytes())
@@ -167,6 +170,23 @@ def _compute(
         os.fsync(file.fileno())
     os.replace(aside, cached.path)
     write_json(cached.path.with_suffix(".json"), {"sha256": sha256(cached.path)})
+
+
+def pooled_features(tower: keras.Model, shown: np.ndarray) -> np.ndarray:
+    """A tower's features of many views, of clips a few at a time.
+
+    Args:
+        tower: From pixels to features.
+        shown: uint8 (views, H, W, channels).
+
+    Returns:
+        (views, features).
+    """
+    first = tower.get_layer("preprocess")
+    steps = first.output.shape[1] if first.time else 1
+    parts = min(-(-len(shown) * steps // VIEWS_AT_ONCE), len(shown)) if steps > 1 else 1
+    found = [tower.predict_on_batch(x) for x in np.array_split(shown, parts)]
+    return np.concatenate([np.asarray(part) for part in found])
 
 
 def _header(record: np.dtype, videos: int) -> bytes:

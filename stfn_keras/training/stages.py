@@ -28,6 +28,7 @@ from stfn_keras.training.run import Run
 from stfn_keras.training.stage import Stage, fitted_model, targets_for
 from stfn_keras.training.tf_checkpoint import is_checkpoint, read_checkpoint
 from stfn_keras.training.work import Work
+from stfn_keras.video.extent import Extent
 
 
 def input_sizes(network: keras.Model) -> dict[str, int]:
@@ -84,11 +85,20 @@ def fit_on_pixels(
     fit(stage, model, batches, validation if validates else None, work.engine)
 
 
-def tower_network(run: Run, stream: str) -> keras.Model:
-    """The segment-consensus network that trains one tower (T: TSN)."""
+def tower_network(run: Run, stream: str, frames: int = 0) -> keras.Model:
+    """The segment-consensus network that trains one tower (T: TSN).
+
+    Args:
+        run: Whose tower it is.
+        stream: The tower's.
+        frames: How many of a segment it is given; 0: as the run says.
+    """
     stage = run.training.tower_stage(stream)
     config = dataclasses.replace(
-        run.model.alone(stream), segments=stage.segments, dropout=stage.dropout
+        run.model.alone(stream),
+        segments=stage.segments,
+        dropout=stage.dropout,
+        frames=frames or run.model.frames,
     )
     return models.build(config, len(run.labels))
 
@@ -150,8 +160,9 @@ def trained_towers(work: Work) -> tuple[dict[str, keras.Model], dict[str, str]]:
         UserError: A tower is not trained, or damaged.
     """
     networks, digests = {}, {}
-    for stream in work.run.model.streams:
-        networks[stream] = tower_network(work.towers_run, stream)
+    model = work.run.model
+    for stream in model.streams:
+        networks[stream] = tower_network(work.towers_run, stream, model.frames)
         digests[stream] = load_result(work, stream, networks[stream])
     return networks, digests
 
@@ -186,7 +197,8 @@ def cached_features(
     training = work.run.training
     key = features.cache_key(
         work.manifest.digest, training.split, work.run.flow, digests,
-        training.feature_views, (training.folds, training.fold),
+        training.feature_views, Extent.of(work.run.model),
+        (training.folds, training.fold),
     )  # fmt: skip
     model = work.run.model
     sizes = {name: models.input_size(model, name) for name in model.inputs}

@@ -148,8 +148,10 @@ def run_stage(work: Work, name: str) -> None:
 def finish(work: Work) -> None:
     """Write the assembled network if every stage that it needs is finished."""
     run = work.run
-    finished = [name for name in STAGES if work.checkpoints(name).finished]
-    left = [name for name in needed_stages(run.model) if name not in finished]
+    needed = needed_stages(run.model)
+    own = [name for name in STAGES if name in (*needed, "end_to_end")]
+    finished = [name for name in own if work.checkpoints(name).finished]
+    left = [name for name in needed if name not in finished]
     if left:
         logging.info("stages left before the network is whole: %s", ", ".join(left))
         return

@@ -124,12 +124,19 @@ def test_towers_of_a_first_frame_fit_runs_that_read_more_or_fewer(trained, tmp_p
     other = dataclasses.replace(trained, folder=tmp_path, model=shown)
     write_json(tmp_path / "config.json", other.settings())
     taking = dataclasses.replace(trained, towers_from=tmp_path)
-    assert towers_run(taking).model == trained.model
+    assert towers_run(taking).model == shown
+    assert stages.tower_network(other, "rgb", 1).input["rgb"].shape[-1] == 3
     wide = dataclasses.replace(
         trained.model, network="late_fusion", modalities=("difference",), frames=2
     )
     with pytest.raises(UserError, match="trained with --frames 3, this run has 2"):
         towers_run(dataclasses.replace(taking, model=wide))
+    # Towers of more streams than the run has, which need more frames than it reads.
+    four = dataclasses.replace(shown, network="four_stream")
+    both = dataclasses.replace(other, model=four)
+    write_json(tmp_path / "config.json", both.settings())
+    network = stages.tower_network(towers_run(taking), "rgb", trained.model.frames)
+    assert network.input["rgb"].shape[-1] == 3
 
 
 def test_end_to_end_starts_from_the_assembled_network(trained, dataset, tmp_path):

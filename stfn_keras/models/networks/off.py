@@ -1,4 +1,4 @@
-"""OFF: optical flow guided features of two-stream towers' maps, at several scales.
+"""OFF: optical flow guided features of the towers' maps, at several scales.
 
 Source: Sun et al., "Optical Flow Guided Feature" (CVPR 2018), on our towers. Where
 brightness constancy holds for features, their derivatives in space and time tell what
@@ -51,15 +51,15 @@ def build(config: ModelConfig, classes: int) -> keras.Model:
     """Build the network from pixels to scores, with random weights.
 
     Args:
-        config: `tower`, `segments`, sizes and `dropout` are read, `flow_weight` and
-            `combination`.
+        config: `tower`, the streams and their weights, `segments`, `frames`, `pairs`,
+            sizes, `dropout` and `combination` are read.
         classes: How many classes to tell apart.
 
     Returns:
         A model as `models.build` gives it. Besides `rgb_logits`, of the tower alone,
         there are `rgb_off_logits` and, of each scale before the last,
-        `rgb_off_stage3_logits` ...; the same of flow. `logits` is the weighted mean
-        of towers' and OFF logits of both streams.
+        `rgb_off_stage3_logits` ...; the same of the other streams. `logits` is the
+        weighted mean of towers' and OFF logits of all streams.
 
     Raises:
         UserError: The tower cannot take an input of the configured size.
@@ -94,8 +94,13 @@ def check(config: ModelConfig) -> None:
     """Refuse a consensus that the towers would learn and their classifiers forget.
 
     Raises:
-        UserError: It is not the mean.
+        UserError: It is not the mean; or a stream has no usual weight.
     """
+    if "difference" in config.streams and not config.modality_weights:
+        raise UserError(
+            "OFF of RGB differences weighs less than the other streams: give "
+            "--modality_weights, 2.6,2.7,0.6 for rgb,flow,difference (T). Received none"
+        )
     if config.consensus != "mean":
         raise UserError(
             "--network=off takes the mean over segments of its towers' logits: "
