@@ -135,6 +135,13 @@ def check(recipe: Recipe, towers: Towers) -> None:
             f"{recipe.model.read_whole_for} more is read of them than those of each "
             "segment: train it with train.py --towers_from"
         )
+    have = towers.run.model.streams
+    if lacking := [s for s in recipe.model.streams if s not in have]:
+        raise UserError(
+            f"the towers of {towers.run.folder} are of the streams {', '.join(have)}. "
+            f"Received: a network that has {', '.join(lacking)} too: take other "
+            "streams, or towers of a run that has them"
+        )
     check_settings(recipe.model, _run(recipe, towers, Path()).training, towers.manifest)
     towers_run(_run(recipe, towers, Path()))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keras
 
-from stfn_keras.config import ModelConfig, TrainingConfig
+from stfn_keras.config import STREAMS, ModelConfig, TrainingConfig
 from stfn_keras.data.manifest import DEFAULT_VERIFY, Manifest, VerifyConfig
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.feature_scores import ViewFeatures, cached_view_features
@@ -23,7 +23,7 @@ from stfn_keras.training.work import Work
 
 @dataclass(frozen=True)
 class Towers:
-    """Both towers of one split and the data they were trained on.
+    """The towers of one split and the data they were trained on.
 
     Attributes:
         run: The run that holds them.
@@ -53,9 +53,7 @@ class Towers:
                 of the run.
         """
         own = Run.open(run.towers_from) if run.towers_from else run
-        # Rows may want either tower, whatever the run's own network takes.
-        both = dataclasses.replace(own.model, network="late_fusion")
-        own = dataclasses.replace(own, model=both)
+        own = dataclasses.replace(own, model=towers_of(own.model))
         folder, manifest = own.manifest(data)
         manifest.verify(folder, verify.full, own.training.split, "rve")
         work = Work(own, folder, manifest, own)
@@ -83,7 +81,7 @@ def train_towers(
     splits: Sequence[int],
     verify: VerifyConfig = DEFAULT_VERIFY,
 ) -> list[Run]:
-    """Train both towers of each split in `out/towers-split<N>`, or go on with them.
+    """Train the towers of each split in `out/towers-split<N>`, or go on with them.
 
     Args:
         data: A dataset directory.
@@ -97,18 +95,34 @@ def train_towers(
         UserError: Settings, data and folders do not go together; or the towers mix
             segments.
     """
-    both = dataclasses.replace(model, network="late_fusion")
-    if not both.is_pooled:
+    model = towers_of(model)
+    if not model.is_pooled:
         raise UserError(
             "networks are compared on cached features of each segment. Received: "
-            f"{both.read_whole_for}, with which the towers mix segments: train such "
+            f"{model.read_whole_for}, with which the towers mix segments: train such "
             "networks with train.py"
         )
+    stages = tuple(stream for stream in STREAMS if stream in model.streams)
     return [
         train(
-            data, out / f"towers-split{split}", both,
-            dataclasses.replace(training, split=split, stages=("rgb", "flow")),
+            data, out / f"towers-split{split}", model,
+            dataclasses.replace(training, split=split, stages=stages),
             verify=verify,
         )
         for split in splits
     ]  # fmt: skip
+
+
+def towers_of(model: ModelConfig) -> ModelConfig:
+    """The network that has all the towers which rows may want.
+
+    They are both of the usual ones, whichever of them the network itself takes; or
+    else its own streams.
+    """
+    usual = set(model.streams) <= {"rgb", "flow"}
+    return dataclasses.replace(
+        model,
+        network="late_fusion",
+        modalities=() if usual else model.streams,
+        modality_weights=(),
+    )

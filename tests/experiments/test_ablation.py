@@ -132,10 +132,16 @@ def test_settings_are_refused_before_anything_is_trained(
 ):
     monkeypatch.setattr(network, "scored", no_training)
     good = Row("good", settings={"blocks": 1})
+    three = {"network": "late_fusion", "modalities": "rgb,flow,dynamic_flow"}
     for bad, message in (
         (Row("long", settings={"segments": 9}), "row 'long': .*too few for 9"),
         (Row("who", classes=("up",)), "row 'who': classes must be.*'up'"),
         (Row("odd", settings={"blocks": -1}), "row 'odd': --blocks must be 0"),
+        (
+            Row("three", settings=three),
+            "row 'three': the towers of .* are of the streams rgb, flow. Received: a "
+            "network that has dynamic_flow too",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             run(towers, trained, tmp_path, Grid((good, bad)))
