@@ -56,8 +56,8 @@ def summary(scores: Scores) -> dict[str, float | int]:
     - `view_top1`: the share of single views that are right, where they are known;
     - `macro_f1`: the mean F1 of the classes that occur;
     - `ece`: the expected calibration error of the softmax scores;
-    - `rgb_video_top1` and `flow_video_top1`: of the two heads; behind fusion blocks
-      each head has seen both streams.
+    - `rgb_video_top1`, `flow_video_top1` and so on: of each stream's own head, where
+      there are several; behind fusion blocks each has seen both streams.
     """
     found: dict[str, float | int] = {"videos": len(scores.label)}
     found |= accuracies(scores.label, scores.logits)

@@ -93,7 +93,7 @@ class Initial:
         """Set the weights of a stage's network before its first epoch.
 
         Args:
-            network: A tower's network (stages `rgb`, `flow`), the head (`fusion`) or
+            network: A tower's network (the stage of a stream), the head (`fusion`) or
                 the whole (`end_to_end`).
             stage: The stage.
             folder: A run directory, which gets the list as `init_from/<stage>.csv`.

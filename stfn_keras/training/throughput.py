@@ -84,7 +84,7 @@ def measure_throughput(
         data: A dataset directory.
         model: The network.
         training: The settings of its stages.
-        stage: `rgb`, `flow`, `fusion` (on made-up features) or `end_to_end`.
+        stage: A stream's name, `fusion` (on made-up features) or `end_to_end`.
         steps: Batches to measure, for each of the four.
         seconds: Time for each, after which fewer batches do; two are always taken.
         machine: How the steps are computed.

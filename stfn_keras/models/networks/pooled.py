@@ -1,10 +1,11 @@
 """Networks above the towers' pooled features: STFN, its ablations, the consensus ones.
 
 The networks of independent segments (`spatial`, `temporal`, `late_fusion`,
-`two_stream`, `tsn`) have no temporal part: they ignore `temporal`, `zero_init`,
-`feature_norm`, `feature_motion`, `position`, `aggregate` and `modality_dropout`, since
-a fusion network's towers are trained as such networks from the same configuration.
-They heed `rgb_motion` and `consensus`, and those of two streams `combination`.
+`two_stream`, `tsn`, `four_stream`, `i3d`) have no temporal part: they ignore
+`temporal`, `zero_init`, `feature_norm`, `feature_motion`, `position`, `aggregate` and
+`modality_dropout`, since a fusion network's towers are trained as such networks from
+the same configuration. They heed `rgb_motion` and `consensus`, and those of several
+streams `combination`.
 """
 
 from typing import Any

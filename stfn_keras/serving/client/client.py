@@ -131,8 +131,9 @@ class Client:
         """Score encoded snippets.
 
         Args:
-            encoded: `rgb_jpeg` and `flow_jpeg`, (batch, T) encoded images each; for a
-                network without RGB `height` and `width`, int32 (batch,), instead of it.
+            encoded: Encoded images: `rgb_jpeg`, (batch, T R), the R frames of a segment
+                one after another, and `flow_jpeg`, (batch, T); for a network without
+                RGB `height` and `width`, int32 (batch,), instead of it.
 
         Returns:
             `scores` and `logits`, float32 (batch, C), and the best `labels`.
