@@ -124,13 +124,16 @@ def check_servable(model: ModelConfig, height: int, width: int) -> None:
     for stream in model.inputs:
         found, most = model.segments * each[stream], MAX_VIDEO_PIXELS[f"{stream}_jpeg"]
         if found > most:
+            flag = {"rgb": "frames", "flow": "pairs"}[stream]
+            fewer = f" or --{flag}" if getattr(model, flag) > 1 else ""
             raise UserError(
                 f"expected at most {most} pixels of {stream} a video, which a server "
                 f"decodes at once. Received {found}: {model.segments} segments of "
                 f"{width}x{height} pixels"
                 + (f" and {model.pairs} flow pairs" if stream == "flow" else "")
                 + (f", {model.frames} of each" if stream == "rgb" else "")
-                + ". Train with fewer --segments, or on data of a smaller --size"
+                + f". Train with fewer --segments{fewer}, or on data of a smaller "
+                "--size"
             )
 
 
