@@ -20,6 +20,7 @@ import numpy as np
 from absl import logging
 
 from stfn_keras.config import FLOW_BOUND, ModelConfig
+from stfn_keras.config.stored import from_dict
 from stfn_keras.data.manifest import preparation_config
 from stfn_keras.data.sampling import fixed_positions
 from stfn_keras.errors import UserError
@@ -52,15 +53,16 @@ class Preparer:
         reach: Frames in a row that this takes.
 
     Raises:
-        UserError: The model needs another flow preset than this installation has.
+        UserError: The model needs another flow preset than this installation has, or
+            a newer version wrote its configuration.
     """
 
     def __init__(
         self, config: dict[str, Any], decoding: DecodingConfig | None = None
     ) -> None:
-        model, block = config["model"], config["preprocessing"]
+        block = config["preprocessing"]
         self.labels = tuple(config["labels"])
-        network = _network(model)
+        network = from_dict(ModelConfig, config["model"])
         self.inputs = network.inputs
         self.segments = network.segments
         self.flow: str | None = config["flow"] if "flow" in self.inputs else None
@@ -181,17 +183,6 @@ class Preparer:
             folder, self.preparation, self.select,
             field=field, bound=bound, decoding=self._decoding, extent=self.extent,
         )  # fmt: skip
-
-
-def _network(model: dict[str, Any]) -> ModelConfig:
-    """The network's configuration, from JSON; what an older one lacks is default."""
-    names = {item.name for item in dataclasses.fields(ModelConfig)}
-    known: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in model.items()
-        if name in names
-    }
-    return ModelConfig(**known)
 
 
 def unusable(

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stfn_keras.config.stored import from_dict
 from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, sha256
 from stfn_keras.training import archive
 from stfn_keras.training.card import model_card
 from stfn_keras.training.finished import WEIGHTS, network_digest, weights_digest
-from stfn_keras.training.run import Run, from_dict
+from stfn_keras.training.run import Run
 
 
 @dataclass(frozen=True)

@@ -5,56 +5,20 @@ run = Run.open(out)                                     # a finished one
 """
 
 import dataclasses
-import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import stfn_keras
 from stfn_keras.config import ModelConfig, TrainingConfig
+from stfn_keras.config.stored import from_dict
 from stfn_keras.data.manifest import Manifest, check_match
 from stfn_keras.data.remote import location_of
 from stfn_keras.data.source import open_data
 from stfn_keras.errors import UserError
 from stfn_keras.files import read_json, write_json
 
-Config = TypeVar("Config")
 MARK = "stfn_keras run"
-
-
-def from_dict(cls: type[Config], values: dict[str, Any]) -> Config:
-    """Rebuild a frozen dataclass from the JSON of `dataclasses.asdict`.
-
-    A field that an older version did not write takes its default, which is what that
-    version did.
-
-    Raises:
-        UserError: A field is unknown (a newer version wrote it).
-    """
-    values = _as_named_now(cls, values)
-    names = {item.name for item in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if unknown := sorted(set(values) - names):
-        raise UserError(
-            f"the stored {cls.__name__} was written by a newer version: it has "
-            f"{', '.join(unknown)} besides"
-        )
-    kinds = typing.get_type_hints(cls)
-    made = {}
-    for name, value in values.items():
-        if dataclasses.is_dataclass(kinds[name]):
-            value = from_dict(kinds[name], value)
-        elif isinstance(value, list):
-            value = tuple(value)
-        made[name] = value
-    return cls(**made)
-
-
-def _as_named_now(cls: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Give a field that an older version wrote its name of now."""
-    if cls is not ModelConfig or "motion_gate" not in values:
-        return values
-    gated = {"feature_motion": "gate"} if values["motion_gate"] else {}
-    return {k: v for k, v in values.items() if k != "motion_gate"} | gated
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from small_export import write_export
 
 from stfn_keras.errors import UserError
 from stfn_keras.figures import save_figure
-from stfn_keras.serving.folder import newest_version
+from stfn_keras.serving.folder import newest_version, read_config
 from stfn_keras.serving.predictor import Prediction, Predictor
+from stfn_keras.serving.preparer import Preparer
 from stfn_keras.serving.runtimes.saved_model import SavedModelRuntime
 from stfn_keras.serving.sheet import draw_sheet
 from stfn_keras.video import decode
@@ -69,6 +70,16 @@ def test_flow_that_would_be_computed_otherwise_is_refused(
     path.write_text(json.dumps(config))
     with pytest.raises(UserError, match=message):
         Predictor(copy)
+
+
+def test_an_export_of_another_version_is_read_or_refused(model):
+    config = read_config(model)
+    older = dict(config["model"], motion_gate=False)  # its name before it had kinds
+    del older["feature_motion"], older["frames"]
+    assert Preparer({**config, "model": older}).extent == Preparer(config).extent
+    newer = dict(config["model"], quantum=1)
+    with pytest.raises(UserError, match="newer version: it has quantum besides"):
+        Preparer({**config, "model": newer})
 
 
 def test_a_dollar_in_a_name_is_drawn(tmp_path):

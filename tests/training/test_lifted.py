@@ -13,6 +13,7 @@ from small_resnet import use_one_stage
 from stfn_keras import models
 from stfn_keras.commands import train as train_command
 from stfn_keras.config import MachineConfig, ModelConfig
+from stfn_keras.config.stored import from_dict
 from stfn_keras.data.manifest import Manifest
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.evaluate import default_views, evaluate
@@ -26,7 +27,7 @@ from stfn_keras.serving.sliding import SlidingNetwork
 from stfn_keras.training import whole
 from stfn_keras.training.checks import check_machine, check_settings, towers_run
 from stfn_keras.training.initial import Initial
-from stfn_keras.training.run import Run, from_dict
+from stfn_keras.training.run import Run
 from stfn_keras.training.work import Work
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
