@@ -4,7 +4,8 @@ table = poster_table([Run.open(folder)], seeds=3)
 print(as_markdown(table))
 
 It is an ablation with six rows that are always the same, so everything else is as in
-the first run: segments, width, the fusion's recipe.
+the first run: segments, width, the fusion's recipe. Its `--modalities` and their
+weights alone are left out.
 """
 
 import dataclasses
@@ -28,6 +29,8 @@ POSTER = Grid(
         Row("(3) 2 blocks", FUSION, {"network": "stfn", "blocks": 2}),
     ),
     reference="late fusion",
+    # Its networks have their own streams, one or two.
+    base={"modalities": (), "modality_weights": ()},
 )
 
 

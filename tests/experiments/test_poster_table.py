@@ -1,8 +1,22 @@
 """The poster's table on one run, and on a run for each split."""
 
 import pytest
+from conftest import small_model, small_training
 
-from stfn_keras.experiments.poster_table import poster_table
+from stfn_keras.experiments.poster_table import POSTER, poster_table
+from stfn_keras.experiments.settings import changed
+
+
+def test_the_rows_do_with_a_run_of_other_streams():
+    """Networks with their own streams refuse those, and the weights of three."""
+    model = small_model(
+        network="tsn",
+        modalities=("rgb", "flow", "dynamic_flow"),
+        modality_weights=(1.0, 1.5, 1.0),
+    )
+    model, training = changed(model, small_training(), POSTER.base, "base")
+    rows = [changed(model, training, row.settings, row.name)[0] for row in POSTER.rows]
+    assert [len(row.streams) for row in rows] == [1, 1, 2, 2, 2, 2]
 
 
 @pytest.mark.slow
