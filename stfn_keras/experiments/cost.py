@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from stfn_keras import models
+from stfn_keras.errors import UserError
 from stfn_keras.training import history
 from stfn_keras.training.checks import needed_stages, towers_run
 from stfn_keras.training.finished import network_digest
@@ -40,6 +41,19 @@ class Cost:
     parameters: int
     gflops: float
     minutes: float
+
+
+def check_backend() -> None:
+    """Refuse to count and time what TensorFlow does not compute.
+
+    Raises:
+        UserError: Keras computes with another backend.
+    """
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise UserError(
+            "counting what networks cost needs KERAS_BACKEND=tensorflow, whatever "
+            f"backend the runs were trained with. Received: {backend}"
+        )
 
 
 def cost_of(run: Run) -> Cost:

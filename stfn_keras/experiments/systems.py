@@ -19,7 +19,7 @@ from stfn_keras.errors import UserError
 from stfn_keras.evaluation.bootstrap import intervals
 from stfn_keras.evaluation.entries import Entry, align, of_split
 from stfn_keras.evaluation.fused import fuse_splits
-from stfn_keras.experiments.cost import cost_of, milliseconds
+from stfn_keras.experiments.cost import check_backend, cost_of, milliseconds
 from stfn_keras.figures import save_figure
 from stfn_keras.files import write_text
 from stfn_keras.training.run import Run
@@ -57,7 +57,8 @@ def compare_systems(
 
     Raises:
         UserError: There are no such scores, they are of several splits or of other
-            videos, or a run is not finished.
+            videos, a run is not finished, or Keras computes with another backend
+            than TensorFlow.
     """
     entries = {name: _of_one_split(path) for name, path in systems.items()}
     other = _of_one_split(fused_with) if fused_with else None
@@ -65,6 +66,8 @@ def compare_systems(
     folders = {name: Path(path) for name, path in systems.items()}
     runs = {name: Run.open(folder) for name, folder in folders.items()
             if (folder / "config.json").is_file()}  # fmt: skip
+    if runs:
+        check_backend()
     times = milliseconds(runs) if timed else {}
     rows = []
     for name, entry in entries.items():

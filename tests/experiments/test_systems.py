@@ -64,13 +64,27 @@ def test_other_videos_are_refused(tmp_path):
         systems.compare_systems({"A": ours, "B": str(tmp_path / "b.npz")})
 
 
-@pytest.mark.slow
-def test_a_run_has_a_cost(trained, tmp_path):
-    folder = tmp_path / "run"
+def evaluated(trained, folder, scores):
+    """A copy of the run with a report of these scores."""
     shutil.copytree(trained.folder, folder)
-    scores = score_file(tmp_path / "scores.npz", [0, 1])
     (folder / "report").mkdir(exist_ok=True)
     shutil.copy(scores, folder / "report" / "scores.npz")
+    return folder
+
+
+def test_another_backend_is_refused(trained, tmp_path, monkeypatch):
+    scores = score_file(tmp_path / "scores.npz", [0, 1])
+    folder = evaluated(trained, tmp_path / "run", scores)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(UserError, match="KERAS_BACKEND=tensorflow.* Received: jax"):
+        systems.compare_systems({"STFN": str(folder)})
+    systems.compare_systems({"iDT": scores})  # scores alone need none
+
+
+@pytest.mark.slow
+def test_a_run_has_a_cost(trained, tmp_path):
+    scores = score_file(tmp_path / "scores.npz", [0, 1])
+    folder = evaluated(trained, tmp_path / "run", scores)
     table = systems.compare_systems({"STFN": str(folder), "iDT": scores})
     own, none = table.to_dict("records")
     assert own["parameters"] > 100_000 and own["gflops"] > 0
