@@ -30,12 +30,7 @@ def define_flags() -> None:
 
 def main(argv: Sequence[str]) -> None:
     """Print the table and where it is."""
-    systems = dict(_named(text) for text in argv[1:])
-    if not systems or len(systems) < len(argv) - 1:
-        raise UserError(
-            "expected systems with a name each: STFN=runs/stfn TSN=runs/tsn. Received: "
-            + (" ".join(argv[1:]) or "none")
-        )
+    systems = read_systems(argv[1:])
     values = absl_flags.FLAGS
     name, scores = _named(values.fused_with) if values.fused_with else ("", "")
     import_keras_quietly()
@@ -49,6 +44,31 @@ def main(argv: Sequence[str]) -> None:
     out = Path(values.out)
     write_systems(table, out, name)
     print(f"\n{as_markdown(table, name)}\n\n{out / 'systems.csv'}")
+
+
+def read_systems(texts: Sequence[str]) -> dict[str, str]:
+    """What was named, by its name.
+
+    Args:
+        texts: NAME=RUN of each.
+
+    Raises:
+        UserError: There is none, one has no name, or two have the same.
+    """
+    systems: dict[str, str] = {}
+    for name, path in map(_named, texts):
+        if name in systems:
+            raise UserError(
+                f"expected a name of its own for each system. Received: {name} of "
+                f"{systems[name]} and of {path}: call one of them otherwise"
+            )
+        systems[name] = path
+    if not systems:
+        raise UserError(
+            "expected systems with a name each: STFN=runs/stfn TSN=runs/tsn. "
+            "Received: none"
+        )
+    return systems
 
 
 def _named(text: str) -> tuple[str, str]:

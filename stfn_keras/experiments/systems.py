@@ -45,7 +45,7 @@ def compare_systems(
 
     Args:
         systems: By the name that the table gives it, a finished and evaluated run of
-            one split, or a score file.
+            one split, a folder of train.py --splits that holds one, or a score file.
         fused_with: Scores that each is fused with, weights 1 and 1; empty for none.
         on: What of the scores is added; see `evaluation.fusion`.
         timed: Whether to time the networks.
@@ -63,9 +63,8 @@ def compare_systems(
     entries = {name: _of_one_split(path) for name, path in systems.items()}
     other = _of_one_split(fused_with) if fused_with else None
     align(of_split(list(entries.values()), 0))  # raises where the videos differ
-    folders = {name: Path(path) for name, path in systems.items()}
-    runs = {name: Run.open(folder) for name, folder in folders.items()
-            if (folder / "config.json").is_file()}  # fmt: skip
+    folders = {name: _run_of(systems[name], entries[name]) for name in systems}
+    runs = {name: Run.open(folder) for name, folder in folders.items() if folder}
     if runs:
         check_backend()
     times = milliseconds(runs) if timed else {}
@@ -95,6 +94,13 @@ def _of_one_split(path: str) -> Entry:
             f"{len(entry.splits)} in {path}"
         )
     return entry
+
+
+def _run_of(path: str, entry: Entry) -> Path | None:
+    """The run that was named, itself or by its folder of train.py --splits."""
+    given, run = Path(path), entry.paths[0].parent.parent
+    named = (folder for folder in (given, run) if given in (folder, folder.parent))
+    return next((f for f in named if (f / "config.json").is_file()), None)
 
 
 def as_markdown(table: pd.DataFrame, fused_with: str = "") -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stfn_keras.commands.systems import read_systems
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scores import Scores
 from stfn_keras.experiments import cost, systems
@@ -70,6 +71,31 @@ def evaluated(trained, folder, scores):
     (folder / "report").mkdir(exist_ok=True)
     shutil.copy(scores, folder / "report" / "scores.npz")
     return folder
+
+
+def test_names_are_distinct():
+    assert read_systems(["A=runs/a", "B=runs/b=1"]) == {"A": "runs/a", "B": "runs/b=1"}
+    with pytest.raises(UserError, match="Received: A of runs/a and of runs/b: call"):
+        read_systems(["A=runs/a", "A=runs/b"])
+    with pytest.raises(UserError, match="Received: none"):
+        read_systems([])
+
+
+def test_a_folder_of_splits_has_the_cost_of_its_run(tmp_path, monkeypatch):
+    """Its scores were found, its run was not: all its costs were empty."""
+    run = tmp_path / "runs" / "split1-seed0"
+    (run / "report").mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    score_file(run / "report" / "scores.npz", [0])
+    opened = []
+    monkeypatch.setattr(systems.Run, "open", lambda folder: opened.append(folder))
+    monkeypatch.setattr(systems, "cost_of", lambda _: cost.Cost(2_000_000, 3.0, 4.0))
+    table = systems.compare_systems(
+        {"folder": str(run.parent), "run": str(run), "report": str(run / "report")},
+        timed=False,
+    )
+    assert opened == [run, run]
+    assert table["gflops"].notna().tolist() == [True, True, False]
 
 
 def test_another_backend_is_refused(trained, tmp_path, monkeypatch):
