@@ -37,6 +37,7 @@ from stfn_keras.video.extent import Extent
 
 CODE_VERSION = 2  # raise it when what a cached feature means changes
 VIEWS_AT_ONCE = 64  # about as many pass through the towers together
+SHORT = 32  # channels of ten frames or sixteen flow pairs: beyond them it is a clip
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def _compute(
 
 
 def pooled_features(tower: keras.Model, shown: np.ndarray) -> np.ndarray:
-    """A tower's features of many views, of clips a few at a time.
+    """A tower's features of many views, of long clips a few at a time.
 
     Args:
         tower: From pixels to features.
@@ -182,11 +183,15 @@ def pooled_features(tower: keras.Model, shown: np.ndarray) -> np.ndarray:
     Returns:
         (views, features).
     """
-    first = tower.get_layer("preprocess")
-    steps = first.output.shape[1] if first.time else 1
-    parts = min(-(-len(shown) * steps // VIEWS_AT_ONCE), len(shown)) if steps > 1 else 1
-    found = [tower.predict_on_batch(x) for x in np.array_split(shown, parts)]
-    return np.concatenate([np.asarray(part) for part in found])
+    channels = shown.shape[-1]
+    at_once = len(shown)
+    if channels > SHORT:  # of a clip a tower may keep a map for each frame
+        at_once = max(3 * VIEWS_AT_ONCE // channels, 1)
+    found = [
+        np.asarray(tower.predict_on_batch(shown[start : start + at_once]))
+        for start in range(0, len(shown), at_once)
+    ]
+    return np.concatenate(found)
 
 
 def _header(record: np.dtype, videos: int) -> bytes:
