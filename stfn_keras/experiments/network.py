@@ -18,6 +18,7 @@ import numpy as np
 
 from stfn_keras import models
 from stfn_keras.config import ModelConfig, TrainingConfig
+from stfn_keras.config.stored import from_dict
 from stfn_keras.data.source import naming_damage
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.feature_scores import score_features
@@ -28,7 +29,7 @@ from stfn_keras.experiments.towers import Towers
 from stfn_keras.experiments.views import views_of
 from stfn_keras.training import stages
 from stfn_keras.training.checks import check_settings, towers_run
-from stfn_keras.training.run import Run, from_dict
+from stfn_keras.training.run import Run
 from stfn_keras.training.train import run_stage
 from stfn_keras.training.work import Work
 
