@@ -21,8 +21,8 @@ from stfn_keras.evaluation.entries import Entry, align, of_split
 from stfn_keras.evaluation.fused import fuse_splits
 from stfn_keras.experiments.cost import check_backend, cost_of, milliseconds
 from stfn_keras.figures import save_figure
-from stfn_keras.files import write_text
-from stfn_keras.training.run import Run
+from stfn_keras.files import read_json, write_text
+from stfn_keras.training.run import MARK, Run
 
 COLUMNS = {
     "video_top1": "top-1, %",
@@ -100,7 +100,13 @@ def _run_of(path: str, entry: Entry) -> Path | None:
     """The run that was named, itself or by its folder of train.py --splits."""
     given, run = Path(path), entry.paths[0].parent.parent
     named = (folder for folder in (given, run) if given in (folder, folder.parent))
-    return next((f for f in named if (f / "config.json").is_file()), None)
+    return next((folder for folder in named if _is_run(folder)), None)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether it is one of train.py's: score files' folders have settings too."""
+    config = folder / "config.json"
+    return config.is_file() and read_json(config, "settings").get("kind") == MARK
 
 
 def as_markdown(table: pd.DataFrame, fused_with: str = "") -> str:

@@ -11,6 +11,7 @@ from stfn_keras.commands.systems import read_systems
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.scores import Scores
 from stfn_keras.experiments import cost, systems
+from stfn_keras.files import write_json
 
 IDS, CLASSES = np.array([f"v{i}" for i in range(4)]), np.array(["a", "b"])
 LABEL = np.array([0, 0, 1, 1])
@@ -54,6 +55,14 @@ def test_score_files_have_accuracies_and_no_cost(tmp_path):
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == [
         "systems.csv", "systems.md",
     ]  # fmt: skip
+
+
+def test_the_folder_of_trajectories_has_scores_and_no_cost(tmp_path):
+    (tmp_path / "report").mkdir()
+    score_file(tmp_path / "report" / "scores.npz", [0])
+    write_json(tmp_path / "config.json", {"kind": "stfn_keras trajectories"})
+    table = systems.compare_systems({"iDT": str(tmp_path)})
+    assert table["video_top1"].tolist() == [0.25] and table["gflops"].isna().all()
 
 
 def test_other_videos_are_refused(tmp_path):
