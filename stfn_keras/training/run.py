@@ -80,7 +80,8 @@ class Run:
         """
         run = cls(
             folder, location_of(data.resolve()), manifest.digest, manifest.labels,
-            manifest.preprocessing, model, training, towers_from, init_digest,
+            manifest.preprocessing, model, training,
+            towers_from and towers_from.resolve(), init_digest,
         )  # fmt: skip
         if folder.exists() and not folder.is_dir():
             raise UserError(f"--out must be a folder. Received a file: {folder}")

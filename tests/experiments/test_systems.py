@@ -94,7 +94,7 @@ def test_a_folder_of_splits_has_the_cost_of_its_run(tmp_path, monkeypatch):
     """Its scores were found, its run was not: all its costs were empty."""
     run = tmp_path / "runs" / "split1-seed0"
     (run / "report").mkdir(parents=True)
-    (run / "config.json").write_text("{}")
+    write_json(run / "config.json", {"kind": "stfn_keras run"})
     score_file(run / "report" / "scores.npz", [0])
     opened = []
     monkeypatch.setattr(systems.Run, "open", lambda folder: opened.append(folder))
