@@ -129,5 +129,6 @@ def _minutes(run: Run) -> float:
     for owner in {run.folder: run, towers.folder: towers}.values():
         rows = history.read(owner.folder / "history.csv")
         of_owner = stages if owner is run else set(run.model.streams)
-        seconds += float(rows.loc[rows["stage"].isin(of_owner), "seconds"].sum())
+        if "seconds" in rows:  # a network of taken towers alone has no history
+            seconds += float(rows.loc[rows["stage"].isin(of_owner), "seconds"].sum())
     return seconds / 60
