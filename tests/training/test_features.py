@@ -10,6 +10,7 @@ from stfn_keras.data.pipeline import view_batches
 from stfn_keras.data.source import open_source
 from stfn_keras.errors import UserError
 from stfn_keras.training import features
+from stfn_keras.video.extent import Extent
 
 SNIPPETS, SIZE = 7, 5
 
@@ -172,3 +173,20 @@ def test_a_network_is_cached_as_it_predicts(source, tmp_path):
     )
     assert np.isfinite(found.load()["rgb"]).all()
     assert found.load()["rgb"].std() > 0
+
+
+def test_long_clips_pass_a_few_at_a_time():
+    shown = np.random.default_rng(0).integers(0, 256, (7, 4, 4, 96), "uint8")
+    tower = Tower()
+    found = features.pooled_features(tower, shown)
+    assert tower.calls == 4  # of 96 channels two at once
+    np.testing.assert_array_equal(found, Tower().predict_on_batch(shown))
+
+
+def test_a_key_tells_apart_what_is_read_of_a_snippet():
+    """A longer reach in dense data begins elsewhere."""
+    keys = {
+        features.cache_key("data", 1, "dis", {"rgb": "tower"}, 1, extent)
+        for extent in (Extent(1, 5), Extent(10, 5), Extent(1, 10), Extent(1, 5))
+    }
+    assert len(keys) == 3

@@ -9,11 +9,13 @@ import tensorflow as tf
 
 from stfn_keras import models
 from stfn_keras.config import ModelConfig
+from stfn_keras.errors import UserError
 from stfn_keras.models.networks import off
 
 CONFIG = ModelConfig(
     tower="tiny", segments=3, rgb_size=32, flow_size=16, pairs=1, dropout=0.0
 )
+DIFFERENT = ("rgb", "flow", "difference")
 HEADS = {
     f"{stream}{part}_logits"
     for stream in ("rgb", "flow")
@@ -149,3 +151,10 @@ def test_three_scales_that_are_not_halves_of_each_other():
     for stage, (_, _, _, blocks) in off.SCALES.items():
         sums = [x for x in scales.layers if x.name.endswith("_add")]
         assert sum(x.name.startswith(stage) for x in sums) == blocks
+
+
+def test_differences_of_rgb_want_a_weight():
+    config = dataclasses.replace(CONFIG, network="off", frames=2, modalities=DIFFERENT)
+    with pytest.raises(UserError, match="2.6,2.7,0.6 .* Received none"):
+        models.check(config)
+    models.check(dataclasses.replace(config, modality_weights=(2.6, 2.7, 0.6)))
