@@ -207,7 +207,7 @@ def test_which_tower_starts_from_what():
     assert training.tower_weights("flow") == "none"
     training = TrainingConfig(rgb_weights="a.ckpt", flow_weights="b.ckpt")
     assert training.tower_weights("flow") == "b.ckpt"
-    assert training.tower_weights("dynamic_flow") == "b.ckpt"
+    assert training.tower_weights("dynamic_flow") == "a.ckpt"  # of other channels
     assert TrainingConfig().tower_weights("flow") == "imagenet"
 
 
