@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from stfn_keras.errors import UserError
 from stfn_keras.evaluation.bootstrap import intervals
@@ -35,7 +36,6 @@ COLUMNS = {
 }
 SCALES = {"video_top1": 100, "mean_class_accuracy": 100, "fused_top1": 100,
           "parameters": 1e-6}  # fmt: skip
-COLOUR = "#3b6ea5"
 
 
 def compare_systems(
@@ -137,27 +137,28 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
     Systems without a cost are lines across.
     """
-    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
     networks, others = table[table["gflops"].notna()], table[table["gflops"].isna()]
-    top1 = 100 * networks["video_top1"]
-    spread = [top1 - 100 * networks["low"], 100 * networks["high"] - top1]
-    axes.errorbar(
-        networks["gflops"], top1, yerr=spread, fmt="o", color=COLOUR, capsize=2,
-        elinewidth=0.8,
-    )  # fmt: skip
     for row in networks.to_dict("records"):
-        axes.annotate(
-            row["system"], (row["gflops"], 100 * row["video_top1"]),
-            xytext=(6, 4), textcoords="offset points", fontsize=8,
+        top1 = 100 * row["video_top1"]
+        spread = [[top1 - 100 * row["low"]], [100 * row["high"] - top1]]
+        axes.errorbar(
+            row["gflops"], top1, yerr=spread, fmt="o", capsize=2, elinewidth=0.8,
+            label=row["system"],
         )  # fmt: skip
     for row in others.to_dict("records"):
-        axes.axhline(100 * row["video_top1"], color="0.6", linewidth=1, linestyle="--")
+        top1 = 100 * row["video_top1"]
+        axes.axhline(top1, color="0.6", linewidth=1, linestyle="--")
         axes.annotate(
-            row["system"], (0.01, 100 * row["video_top1"]),
-            xycoords=("axes fraction", "data"), xytext=(0, 3),
-            textcoords="offset points", fontsize=8, color="0.4",
+            row["system"], (0.01, top1), xycoords=("axes fraction", "data"),
+            xytext=(0, 3), textcoords="offset points", fontsize=8, color="0.4",
         )  # fmt: skip
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.1)
     axes.set_xlabel("GFLOPs of a video, one view")
     axes.set_ylabel("top-1, %, with its 95 % interval")
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     save_figure(figure, path)
